@@ -1,0 +1,31 @@
+# A module may use lower floors only, so the include graph cannot grow a cycle.
+function(covey_module name)
+  cmake_parse_arguments(arg "" "FLOOR" "SOURCES;USES;LIBRARIES" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  add_library(covey::${name} ALIAS ${name})
+  set_target_properties(${name} PROPERTIES COVEY_FLOOR ${arg_FLOOR} OUTPUT_NAME covey_${name})
+  foreach(used IN LISTS arg_USES)
+    get_target_property(floor covey::${used} COVEY_FLOOR)
+    if(NOT floor LESS arg_FLOOR)
+      message(FATAL_ERROR "${name} (floor ${arg_FLOOR}) may not use ${used} (floor ${floor})")
+    endif()
+    target_link_libraries(${name} PUBLIC covey::${used})
+  endforeach()
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${name} PUBLIC ${arg_LIBRARIES} PRIVATE covey_warnings)
+endfunction()
+
+# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s])
+# One executable per module; ctest sees every case by its own name.
+function(covey_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  add_executable(${name}_test ${arg_SOURCES})
+  list(TRANSFORM arg_USES PREPEND covey::)
+  target_link_libraries(${name}_test PRIVATE ${arg_USES} ${arg_LIBRARIES} covey_testing
+    covey_warnings)
+  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}/"
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()

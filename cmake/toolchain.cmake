@@ -1,0 +1,30 @@
+# Compiler, linker and cache: the settings every target shares.
+
+find_program(COVEY_CCACHE ccache)
+if(COVEY_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${COVEY_CCACHE})
+endif()
+find_program(COVEY_MOLD mold)
+# mold can't read g++'s LTO objects without its plugin, so release builds keep the default linker.
+if(COVEY_MOLD AND NOT CMAKE_INTERPROCEDURAL_OPTIMIZATION)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# x86-64-v2 is the floor; kernels that want more are compiled per file and chosen at run time.
+# -ffp-contract=off keeps a kernel and its scalar twin equal to the bit.
+add_compile_options(-march=x86-64-v2 -ffp-contract=off -fno-omit-frame-pointer)
+
+if(COVEY_SANITIZE)
+  add_compile_options(-fsanitize=${COVEY_SANITIZE} -fno-sanitize-recover=all -O1)
+  add_link_options(-fsanitize=${COVEY_SANITIZE})
+  add_compile_definitions(COVEY_SANITIZED=1)
+endif()
+
+add_library(covey_warnings INTERFACE)
+target_compile_options(covey_warnings INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wconversion
+  -Wno-sign-conversion -Wcast-align -Wformat=2 -Wimplicit-fallthrough)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports these two falsely inside its own library headers when sanitizing or inlining.
+  target_compile_options(covey_warnings INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+endif()
