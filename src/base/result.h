@@ -44,6 +44,14 @@ namespace detail {
   (static_cast<bool>(condition) ? static_cast<void>(0)                 \
                                 : ::covey::detail::check_failed(#condition, __FILE__, __LINE__))
 
+/// Returns the error of a Result<void> from the enclosing function.
+#define COVEY_TRY_VOID(expr)                                                        \
+  do {                                                                              \
+    if (auto covey_try_result = (expr); !covey_try_result) {                        \
+      return std::unexpected(std::move(covey_try_result).error());                  \
+    }                                                                               \
+  } while (false)
+
 /// Yields the value of a Result or returns its error from the enclosing function.
 #define COVEY_TRY(expr)                                                       \
   ({                                                                          \

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "base/result.h"
+
+namespace covey::app {
+
+/// What a command answers the shell with (docs: README, "Exit codes").
+enum class Exit : int { kDone = 0, kFailed = 1, kUsage = 2, kRefused = 3 };
+
+/// Each adds its subcommand to `app` and, when that is chosen, sets `run`.
+using Run = std::function<Result<Exit>()>;
+void add_import(CLI::App& app, Run& run);
+void add_traits(CLI::App& app, Run& run);
+void add_discover(CLI::App& app, Run& run);
+void add_serve(CLI::App& app, Run& run);
+void add_quarantine(CLI::App& app, Run& run);
+void add_simulate(CLI::App& app, Run& run);
+
+}  // namespace covey::app

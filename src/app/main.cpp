@@ -1,0 +1,56 @@
+// covey: the program. One subcommand a file; this one only chooses.
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "app/commands.h"
+
+int main(int argc, char** argv) {
+  using namespace covey;
+  using namespace covey::app;
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write, not the end
+
+  CLI::App cli(
+      "Covey finds behavioural cohorts among millions of learners and serves what it knows about "
+      "each of them.",
+      "covey");
+  cli.require_subcommand(1);
+  cli.set_version_flag("--version", COVEY_VERSION);
+  cli.footer(
+      "Start here:\n"
+      "  covey import --data store --format oulad data/oulad\n"
+      "  covey discover --data store --as-of latest\n"
+      "  covey serve --data store --listen 127.0.0.1:8080\n"
+      "Exit codes: 0 done, 1 failed, 2 usage or bad input, 3 a gate or check said no.");
+  Run run;
+  add_import(cli, run);
+  add_traits(cli, run);
+  add_discover(cli, run);
+  add_serve(cli, run);
+  add_quarantine(cli, run);
+  add_simulate(cli, run);
+
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? 0 : static_cast<int>(Exit::kUsage);
+  }
+  try {
+    const Result<Exit> done = run();
+    if (done) return static_cast<int>(*done);
+    fmt::print(stderr, "covey: {}\n", done.error().message);
+    return static_cast<int>(done.error().code == Errc::kRejected ||
+                                    done.error().code == Errc::kNotFound
+                                ? Exit::kUsage
+                                : Exit::kFailed);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "covey: out of memory; what was acknowledged is safe in the store\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "covey: {}\n", error.what());
+  }
+  return static_cast<int>(Exit::kFailed);
+}

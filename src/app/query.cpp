@@ -1,0 +1,229 @@
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "analyzer/json.h"
+#include "app/commands.h"
+#include "app/progress.h"
+#include "app/store.h"
+
+namespace covey::app {
+namespace {
+
+using learners::LearnerFacts;
+using learners::LearnerState;
+
+struct TraitsOptions {
+  StoreOptions store;
+  bool csv = false;
+};
+
+/// A learner id as a CSV cell.
+std::string cell(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+/// Says why there is nothing to see, when the store has learners but none is active.
+void explain_nothing(const Store& store) {
+  const analyzer::Analyzer& analyzer = *store.analyzer;
+  const std::size_t learners = analyzer.engine().learners();
+  if (learners == 0) {
+    fmt::print(stderr, "The store is empty. Fill it with `covey import`.\n");
+    return;
+  }
+  const Time newest{std::chrono::microseconds(analyzer.counters().newest_event_us.load())};
+  fmt::print(stderr,
+             "None of the {} learners has practised in the 26 weeks before {}; the newest event "
+             "is of {}. Try --as-of latest.\n",
+             grouped(learners), format_time(analyzer.as_of()), format_time(newest));
+}
+
+Result<Exit> traits(const TraitsOptions& options) {
+  auto store = COVEY_TRY(Store::open(options.store, log::Access::kReadOnly));
+  std::vector<std::pair<std::string, learners::Traits>> rows;
+  std::array<std::size_t, 3> states{};
+  const Time as_of = store->analyzer->as_of();
+  store->analyzer->engine().visit(as_of, [&](const LearnerFacts& facts) {
+    ++states[static_cast<std::size_t>(facts.state)];
+    if (facts.state != LearnerState::kDormant) rows.emplace_back(facts.learner, facts.traits);
+  });
+  if (rows.empty()) explain_nothing(*store);
+  std::ranges::sort(rows, {}, &std::pair<std::string, learners::Traits>::first);
+  if (options.csv) {
+    std::string out = fmt::format("learner,{}\n", fmt::join(learners::kTraitNames, ","));
+    for (const auto& [learner, t] : rows) {
+      out += cell(learner);
+      for (const auto field : learners::kTraitFields) {
+        fmt::format_to(std::back_inserter(out), ",{:.9f}", t.*field);
+      }
+      out += '\n';
+      if (out.size() > (std::size_t{1} << 20)) {
+        if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size()) {
+          return fail(Errc::kFailed, "cannot write to standard output");
+        }
+        out.clear();
+      }
+    }
+    if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size() || std::fflush(stdout) != 0) {
+      return fail(Errc::kFailed, "cannot write to standard output");
+    }
+    return Exit::kDone;
+  }
+  fmt::print("Traits as of {}: {} learners have some ({} active, {} new), {} are dormant.\n\n",
+             format_time(as_of), grouped(rows.size()), grouped(states[2]), grouped(states[1]),
+             grouped(states[0]));
+  if (rows.empty()) return Exit::kDone;
+  fmt::print("{:<26}{:>8}{:>8}{:>8}{:>8}{:>8}\n", "trait", "p5", "p25", "median", "p75", "p95");
+  for (std::size_t t = 0; t < learners::kTraits; ++t) {
+    std::vector<double> values;
+    values.reserve(rows.size());
+    for (const auto& row : rows) values.push_back(row.second.*learners::kTraitFields[t]);
+    std::ranges::sort(values);
+    fmt::print("{:<26}", learners::kTraitNames[t]);
+    for (const double q : {.05, .25, .5, .75, .95}) {
+      const auto at = static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + .5);
+      fmt::print("{:>8.3f}", values[at]);
+    }
+    fmt::print("\n");
+  }
+  fmt::print("\nAdd --csv for a row per learner.\n");
+  return Exit::kDone;
+}
+
+struct DiscoverOptions {
+  StoreOptions store;
+  std::string k = "auto";
+  std::uint64_t seed = 1;
+  bool json = false, save = false;
+};
+
+std::string bar(double share, int width) {
+  static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const int eighths = static_cast<int>(std::clamp(share, 0.0, 1.0) * width * 8 + 0.5);
+  std::string out;
+  for (int i = 0; i < eighths / 8; ++i) out += "█";
+  out += kEighths[eighths % 8];
+  const int drawn = eighths / 8 + (eighths % 8 > 0 ? 1 : 0);
+  out.append(static_cast<std::size_t>(std::max(0, width - drawn)), ' ');
+  return out;
+}
+
+/// Breaks `text` at spaces into lines of at most `width` characters.
+std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    std::size_t end = text.size();
+    if (end > width) {
+      end = text.rfind(' ', width);
+      if (end == std::string_view::npos || end == 0) end = width;
+    }
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(text.size(), end + 1));
+  }
+  return lines;
+}
+
+void print_table(const cohorts::Discovery& run) {
+  fmt::print("{} learners in {} cohorts as of {}  (silhouette {:.3f}, inertia {:.2f}{})\n\n",
+             grouped(run.learners), run.k, format_time(run.as_of), run.silhouette, run.inertia,
+             run.adjusted_rand_index
+                 ? fmt::format(", agreement with the run before {:.3f}", *run.adjusted_rand_index)
+                 : "");
+  fmt::print("{:>3}  {:<19}{:>9}  {:<19}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "id", "archetype",
+             "learners", "share", "velocity", "affinity", "frequency", "feedback", "retention",
+             "stable");
+  for (const auto& c : run.cohorts) {
+    fmt::print("{:>3}  {:<19}{:>9}  {} {:>4.1f} %", c.id, name(c.archetype), grouped(c.size),
+               bar(c.share, 12), c.share * 100);
+    for (const auto field : learners::kTraitFields) fmt::print("{:>9.2f}", c.centroid.*field);
+    fmt::print("{:>9.2f}\n", c.stability);
+  }
+  fmt::print("\n");
+  for (const auto& c : run.cohorts) {
+    std::string label = fmt::format("{:>3}  {:<19}", c.id, name(c.archetype));
+    for (const auto& line : wrapped(c.sentence, 76)) {
+      fmt::print("{}{}\n", label, line);
+      label.assign(label.size(), ' ');
+    }
+  }
+}
+
+Result<Exit> discover(const DiscoverOptions& options) {
+  cohorts::Options wanted;
+  wanted.seed = options.seed;
+  if (options.k != "auto") wanted.k = static_cast<std::uint32_t>(std::stoul(options.k));
+  auto store = COVEY_TRY(Store::open(
+      options.store, options.save ? log::Access::kReadWrite : log::Access::kReadOnly));
+  analyzer::Analyzer& analyzer = *store->analyzer;
+  const auto run = COVEY_TRY(analyzer.discover(wanted, *store->pool, options.save));
+  if (options.save) {
+    analyzer.stop();
+    analyzer.run_ingest();  // writes what discover() queued
+  }
+  if (options.json) {
+    auto out = analyzer::to_json(*run);
+    const learners::MemoryUse use = analyzer.engine().memory();
+    out["engine"] = analyzer.engine().name();
+    out["memory"] = {{"bytes", use.bytes},
+                     {"learners", use.learners},
+                     {"bytes_per_learner",
+                      use.learners == 0 ? 0 : use.bytes / use.learners}};
+    fmt::print("{}\n", out.dump());
+  }
+  if (run->k == 0) {
+    if (run->learners == 0) {
+      explain_nothing(*store);
+    } else {
+      fmt::print(stderr,
+                 "{} active learners are too few for cohorts: automatic k needs 30, --k N needs 10 "
+                 "a cohort.\n",
+                 run->learners);
+    }
+    return Exit::kFailed;
+  }
+  if (!options.json) print_table(*run);
+  return Exit::kDone;
+}
+
+}  // namespace
+
+void add_traits(CLI::App& app, Run& run) {
+  auto options = std::make_shared<TraitsOptions>();
+  CLI::App* command = app.add_subcommand("traits", "The five traits of every learner");
+  options->store.add_data(*command);
+  options->store.add_engine(*command);
+  options->store.add_as_of(*command);
+  options->store.add_threads(*command);
+  command->add_flag("--csv", options->csv, "One row per learner, sorted by learner");
+  command->callback([options, &run] { run = [options] { return traits(*options); }; });
+}
+
+void add_discover(CLI::App& app, Run& run) {
+  auto options = std::make_shared<DiscoverOptions>();
+  CLI::App* command = app.add_subcommand("discover", "Find the cohorts and describe them");
+  options->store.add_data(*command);
+  options->store.add_engine(*command);
+  options->store.add_as_of(*command);
+  options->store.add_threads(*command);
+  command->add_option("--k", options->k, "Number of cohorts: auto (3 to 8, by silhouette) or 2 to 64")
+      ->check([](const std::string& text) {
+        return text == "auto" ? std::string() : CLI::Range(2, 64)(const_cast<std::string&>(text));
+      })
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of every random choice")->capture_default_str();
+  command->add_flag("--save", options->save,
+                    "Keep this run in the store, so that the next one's cohort ids match it");
+  command->add_flag("--json", options->json, "Print the discovery as JSON");
+  command->callback([options, &run] { run = [options] { return discover(*options); }; });
+}
+
+}  // namespace covey::app

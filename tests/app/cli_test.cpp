@@ -1,0 +1,305 @@
+// The command line as its users meet it: real processes on the real OULAD package.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "process.h"
+
+namespace covey {
+namespace {
+
+using nlohmann::json;
+using testing::Finished;
+using testing::run_covey;
+using testing::TempDir;
+
+const std::string kOulad = COVEY_SOURCE_DIR "/data/oulad";
+
+void write_file(const std::string& path, std::string_view text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+/// learner -> column name -> value
+using Table = std::map<std::string, std::map<std::string, double>>;
+Table read_table(std::istream& in) {
+  Table table;
+  std::string line, name;
+  std::getline(in, line);
+  std::vector<std::string> columns;
+  for (std::stringstream cells(line); std::getline(cells, name, ',');) columns.push_back(name);
+  while (std::getline(in, line)) {
+    std::stringstream cells(line);
+    std::string learner, value;
+    std::getline(cells, learner, ',');
+    for (std::size_t i = 1; std::getline(cells, value, ','); ++i) {
+      table[learner][columns[i]] = std::stod(value);
+    }
+  }
+  return table;
+}
+
+/// The package, imported once for all tests of this file.
+class OnOulad : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    dir_ = new TempDir();
+    imported_ = new Finished(
+        run_covey({"import", "--data", dir_->path(), "--format", "oulad", kOulad, "--json"}));
+  }
+  static void TearDownTestSuite() {
+    delete imported_;
+    delete dir_;
+  }
+  static TempDir* dir_;
+  static Finished* imported_;
+};
+TempDir* OnOulad::dir_ = nullptr;
+Finished* OnOulad::imported_ = nullptr;
+
+TEST_F(OnOulad, ImportCountsRowsAndKnowsThemAgain) {
+  ASSERT_EQ(imported_->code, 0) << imported_->err;
+  const json first = json::parse(imported_->out);
+  EXPECT_EQ(first.at("accepted"), 771114);
+  EXPECT_EQ(first.at("duplicates"), 0);
+  EXPECT_EQ(first.at("rejected"), 0);
+  EXPECT_EQ(first.at("learners"), 2515);
+  EXPECT_GT(first.at("seconds"), 0);
+
+  const Finished again =
+      run_covey({"import", "--data", dir_->path(), "--format", "oulad", kOulad, "--json"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  const json second = json::parse(again.out);
+  EXPECT_EQ(second.at("accepted"), 0);
+  EXPECT_EQ(second.at("duplicates"), 771114);
+  EXPECT_EQ(second.at("learners"), 2515);
+}
+
+TEST_F(OnOulad, TraitsOfBothEnginesEqualThePandasReference) {
+  for (const std::string date : {"2013-06-01", "2014-02-01", "2015-02-01"}) {
+    std::ifstream file(COVEY_SOURCE_DIR "/tests/fixtures/oulad_traits_" + date + ".csv");
+    const Table expected = read_table(file);
+    ASSERT_GT(expected.size(), 300u);
+    for (const std::string engine : {"fast", "baseline"}) {
+      SCOPED_TRACE(date + " " + engine);
+      const Finished got = run_covey({"traits", "--data", dir_->path(), "--engine", engine,
+                                      "--as-of", date + "T12:00:00Z", "--csv"});
+      ASSERT_EQ(got.code, 0) << got.err;
+      std::stringstream text(got.out);
+      const Table table = read_table(text);
+      ASSERT_EQ(table.size(), expected.size());
+      for (const auto& [learner, row] : expected) {
+        ASSERT_TRUE(table.contains(learner)) << learner;
+        for (const char* column :
+             {"learning_velocity", "domain_affinity", "interaction_frequency",
+              "feedback_responsiveness", "retention_strength"}) {
+          ASSERT_NEAR(table.at(learner).at(column), row.at(column), 1e-6)
+              << learner << " " << column;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(OnOulad, DiscoverReachesTheReferenceAndRepeatsToTheByte) {
+  const auto discover = [&](const std::string& threads) {
+    const Finished got =
+        run_covey({"discover", "--data", dir_->path(), "--as-of", "2013-06-01T12:00:00Z", "--k",
+                   "5", "--seed", "1", "--threads", threads, "--json"});
+    EXPECT_EQ(got.code, 0) << got.err;
+    json out = json::parse(got.out);
+    EXPECT_TRUE(out.contains("timing_ms"));
+    out.erase("timing_ms");
+    return out;
+  };
+  const json one = discover("1"), two = discover("2");
+  EXPECT_EQ(one.dump(), two.dump());
+  EXPECT_EQ(one.at("learners"), 1501);
+  EXPECT_EQ(one.at("k"), 5);
+  EXPECT_LE(one.at("inertia").get<double>(), 625.95);
+  EXPECT_GT(one.at("inertia").get<double>(), 625.0);  // less would be another yardstick
+  std::uint64_t members = 0;
+  std::set<std::string> archetypes;
+  for (const auto& cohort : one.at("cohorts")) {
+    members += cohort.at("size").get<std::uint64_t>();
+    archetypes.insert(cohort.at("archetype"));
+    EXPECT_FALSE(cohort.at("sentence").get<std::string>().empty());
+    EXPECT_GT(cohort.at("stability").get<double>(), 0);
+    EXPECT_EQ(cohort.at("centroid").size(), 5u);
+  }
+  EXPECT_EQ(members, 1501u);
+  EXPECT_EQ(archetypes.size(), 5u);
+}
+
+TEST_F(OnOulad, SavedRunsKeepTheirCohortIds) {
+  const auto ids = [](const json& run) {
+    std::map<int, int> sizes;
+    for (const auto& c : run.at("cohorts")) sizes[c.at("id")] = c.at("size");
+    return sizes;
+  };
+  const auto run = [&](const std::string& seed, bool save) {
+    std::vector<std::string> args = {"discover", "--data", dir_->path(), "--as-of",
+                                     "2014-02-01T12:00:00Z", "--k", "4", "--seed", seed, "--json"};
+    if (save) args.push_back("--save");
+    const Finished got = run_covey(args);
+    EXPECT_EQ(got.code, 0) << got.err;
+    return json::parse(got.out);
+  };
+  const json first = run("1", true);
+  EXPECT_TRUE(first.at("adjusted_rand_index").is_null());
+  const json second = run("99", false);
+  EXPECT_GT(second.at("adjusted_rand_index").get<double>(), .9);
+  for (const auto& [id, size] : ids(second)) {
+    ASSERT_TRUE(ids(first).contains(id));
+    EXPECT_NEAR(size, ids(first).at(id), 25);
+  }
+}
+
+TEST_F(OnOulad, NowSaysWhyThereIsNothing) {
+  const Finished got = run_covey({"discover", "--data", dir_->path()});
+  EXPECT_EQ(got.code, 1);
+  EXPECT_NE(got.err.find("--as-of latest"), std::string::npos) << got.err;
+  const Finished latest = run_covey({"discover", "--data", dir_->path(), "--as-of", "latest"});
+  EXPECT_EQ(latest.code, 0) << latest.err;
+  EXPECT_NE(latest.out.find("cohorts as of 2015-"), std::string::npos) << latest.out;
+}
+
+// Goal: whoever errs learns the place and the way out, and the exit code tells a script.
+TEST(Cli, MistakesAreNamed) {
+  const TempDir dir;
+  write_file(dir / "bad.csv", "learner,tiem,type\nx,2024-01-01T00:00:00Z,session\n");
+  write_file(dir / "not.zst", "plain text");
+  struct Case {
+    std::vector<std::string> args;
+    int code;
+    std::string says;
+  };
+  const std::string store = dir / "store";
+  const Case cases[] = {
+      {{"--version"}, 0, ""},
+      {{"help"}, 2, ""},
+      {{}, 2, "subcommand"},
+      {{"import"}, 2, "--data"},
+      {{"import", "--data", store, "--format", "oulad", dir / "nowhere"}, 2, "not a folder"},
+      {{"import", "--data", store, "--format", "ndjson", dir / "nowhere"}, 2, "No such file"},
+      {{"import", "--data", store, "--format", "parquet", dir / "bad.csv"}, 2, "ndjson"},
+      {{"import", "--data", store, "--format", "csv", dir / "bad.csv"}, 2, "time"},
+      {{"import", "--data", store, "--format", "ndjson", dir / "not.zst"}, 2, "zstd"},
+      {{"import", "--data", store, "--format", "ndjson", dir.path()}, 2, "folder"},
+      {{"import", "--data", store, "--format", "ndjson", "-"}, 2, "--source"},
+      {{"traits", "--data", dir / "none"}, 2, dir / "none"},
+      {{"traits", "--data", store, "--as-of", "yesterday"}, 2, "2014-02-01T12:00:00Z"},
+      {{"discover", "--data", store, "--k", "1"}, 2, "--k"},
+      {{"discover", "--data", store, "--engine", "slow"}, 2, "baseline"},
+      {{"serve", "--data", store, "--listen", "nonsense"}, 2, "HOST:PORT"},
+      {{"quarantine", "drop", "--data", store}, 2, "--all"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(fmt::format("covey {}", fmt::join(c.args, " ")));
+    const Finished got = run_covey(c.args);
+    EXPECT_EQ(got.code, c.code) << got.out << got.err;
+    EXPECT_NE((got.out + got.err).find(c.says), std::string::npos) << got.out << got.err;
+  }
+}
+
+TEST(Cli, RejectedRowsAreKeptListedAndReplayedAfterTheMappingIsMended) {
+  const TempDir dir;
+  const std::string store = dir / "store", odd = "https://example.org/verbs/pondered";
+  const std::string statement =
+      R"({"id":"0b4d8f36-7d6f-4a6b-9a3b-1f4ad1f0a001","actor":{"account":{"homePage":)"
+      R"("https://lms.example.org","name":"ada"}},"verb":{"id":")" +
+      odd +
+      R"("},"object":{"id":"https://lms.example.org/riddle/1"},"timestamp":"2024-03-01T10:00:00Z"})";
+  write_file(dir / "statements.json", statement);
+  const Finished imported = run_covey(
+      {"import", "--data", store, "--format", "xapi", dir / "statements.json", "--json"});
+  EXPECT_EQ(imported.code, 2) << imported.err;  // nothing at all was taken
+  EXPECT_EQ(json::parse(imported.out).at("rejected"), 1);
+  EXPECT_NE(imported.err.find(odd), std::string::npos) << imported.err;
+
+  const Finished listed = run_covey({"quarantine", "list", "--data", store, "--json"});
+  ASSERT_EQ(listed.code, 0) << listed.err;
+  const json entry = json::parse(listed.out);
+  EXPECT_EQ(entry.at("line"), 1);
+  EXPECT_NE(entry.at("source").get<std::string>().find("statements.json"), std::string::npos);
+  EXPECT_NE(entry.at("reason").get<std::string>().find(odd), std::string::npos);
+
+  // Replayed without mending: still there.
+  const Finished in_vain = run_covey({"quarantine", "replay", "--data", store, "--json"});
+  EXPECT_EQ(json::parse(in_vain.out).at("rejected"), 1) << in_vain.err;
+
+  std::ifstream table(COVEY_SOURCE_DIR "/deploy/xapi-mapping.csv");
+  std::stringstream text;
+  text << table.rdbuf();
+  std::string header;
+  std::istringstream lines(text.str());
+  while (std::getline(lines, header) && (header.empty() || header[0] == '#')) {
+  }
+  std::string row;
+  std::stringstream columns(header);
+  for (std::string column; std::getline(columns, column, ',');) {
+    const std::string cell = column == "verb"            ? odd
+                             : column == "activity_type" ? "*"
+                             : column == "event"         ? "practice"
+                             : column == "capability"    ? "object.id"
+                             : column == "domain"        ? "=riddles"
+                                                         : "";
+    row += (row.empty() ? "" : ",") + cell;
+  }
+  write_file(dir / "mine.csv", header + "\n" + row + "\n");
+  const Finished replayed = run_covey({"quarantine", "replay", "--data", store, "--xapi-map",
+                                       dir / "mine.csv", "--json"});
+  ASSERT_EQ(replayed.code, 0) << replayed.err;
+  EXPECT_EQ(json::parse(replayed.out).at("accepted"), 1) << replayed.out << replayed.err;
+  EXPECT_EQ(run_covey({"quarantine", "list", "--data", store, "--json"}).out, "");
+  const Finished traits = run_covey(
+      {"traits", "--data", store, "--as-of", "2024-03-02T00:00:00Z", "--csv"});
+  EXPECT_NE(traits.out.find("ada"), std::string::npos) << traits.out << traits.err;
+}
+
+TEST(Cli, NdjsonAndCsvOfTheSameEventsGiveTheSameTraits) {
+  const TempDir dir;
+  std::string ndjson, csv = "id,learner,time,type,capability,domain,acted_on\n";
+  for (int i = 0; i < 300; ++i) {
+    const std::string learner = fmt::format("ann {}", i % 7);
+    const std::string time = fmt::format("2024-0{}-{:02}T1{}:00:00Z", 1 + i % 3, 1 + i % 28, i % 10);
+    if (i % 11 == 0) {
+      ndjson += fmt::format(
+          R"({{"id":"e{}","learner":"{}","time":"{}","type":"feedback","acted_on":{}}})"
+          "\n",
+          i, learner, time, i % 2 == 0);
+      csv += fmt::format("e{},{},{},feedback,,,{}\n", i, learner, time, i % 2 == 0);
+    } else {
+      ndjson += fmt::format(R"({{"id":"e{}","learner":"{}","time":"{}","type":"practice",)"
+                            R"("capability":"c,{}","domain":"d{}"}})"
+                            "\n",
+                            i, learner, time, i % 40, i % 5);
+      csv += fmt::format("e{},{},{},practice,\"c,{}\",d{},\n", i, learner, time, i % 40, i % 5);
+    }
+  }
+  write_file(dir / "a.ndjson", ndjson);
+  write_file(dir / "a.csv", csv);
+  std::vector<std::string> traits;
+  for (const std::string format : {"ndjson", "csv"}) {
+    const std::string store = dir / format;
+    const Finished got = run_covey(
+        {"import", "--data", store, "--format", format, dir / ("a." + format), "--json"});
+    ASSERT_EQ(got.code, 0) << got.err;
+    EXPECT_EQ(json::parse(got.out).at("accepted"), 300) << got.err;
+    traits.push_back(
+        run_covey({"traits", "--data", store, "--as-of", "2024-04-01", "--csv"}).out);
+  }
+  EXPECT_EQ(traits[0], traits[1]);
+  EXPECT_EQ(std::ranges::count(traits[0], '\n'), 8);
+}
+
+}  // namespace
+}  // namespace covey

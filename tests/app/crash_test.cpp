@@ -1,0 +1,120 @@
+// Goal: whatever was acknowledged survives kill -9 and is there exactly once; whatever was not is
+// there at most once; and the store opens every time.
+// Method: real `covey serve` processes under four concurrent writers, killed at random moments.
+// Each batch has a learner of its own, so the store itself says how many of its events are there.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+#include "http_client.h"
+#include "process.h"
+
+namespace covey {
+namespace {
+
+using testing::HttpClient;
+using testing::Server;
+
+constexpr int kWriters = 4;
+constexpr int kEventsABatch = 50;
+
+struct Batch {
+  std::string learner, body;
+  bool acknowledged = false;
+};
+
+Batch make_batch(int round, int writer, int number) {
+  Batch batch;
+  batch.learner = fmt::format("r{}-w{}-b{}", round, writer, number);
+  for (int i = 0; i < kEventsABatch; ++i) {
+    batch.body += fmt::format(
+        R"({{"id":"{0}-{1}","learner":"{0}","time":"2024-01-{2:02}T00:00:{1:02}Z",)"
+        R"("type":"practice","capability":"c{1}","domain":"d"}})"
+        "\n",
+        batch.learner, i, i % 28 + 1);
+  }
+  return batch;
+}
+
+int kills() {
+  const char* wanted = std::getenv("COVEY_KILLS");
+  return wanted != nullptr ? std::atoi(wanted) : 30;
+}
+
+TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
+  const testing::TempDir dir;
+  const char* seed_text = std::getenv("COVEY_SEED");
+  const std::uint64_t seed =
+      seed_text != nullptr ? std::strtoull(seed_text, nullptr, 10) : std::random_device()();
+  SCOPED_TRACE(::testing::Message() << "COVEY_SEED=" << seed);
+  Random random(seed);
+  std::vector<Batch> sent;
+  std::size_t acknowledged = 0, in_doubt = 0;
+
+  for (int round = 0; round < kills(); ++round) {
+    SCOPED_TRACE(::testing::Message() << "round=" << round);
+    // Small snapshots now and then, so that kills fall into them too.
+    Server server(dir.path(), {"--snapshot-events", std::to_string(500 + random.below(5000))});
+    ASSERT_NE(server.port(), 0) << server.process().err();
+
+    std::mutex mutex;
+    std::vector<std::jthread> writers;
+    for (int w = 0; w < kWriters; ++w) {
+      writers.emplace_back([&, w] {
+        HttpClient client(server.port());
+        for (int n = 0; client.ok(); ++n) {
+          Batch batch = make_batch(round, w, n);
+          const auto answer = client.post("/v1/events", batch.body);
+          batch.acknowledged = answer && answer->status == 200;
+          const std::lock_guard lock(mutex);
+          sent.push_back(std::move(batch));
+        }
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + random.below(400)));
+    server.process().kill(SIGKILL);
+    writers.clear();
+    server.process().wait();
+  }
+
+  Server server(dir.path());
+  ASSERT_NE(server.port(), 0) << server.process().err();
+  HttpClient client(server.port());
+  for (const Batch& batch : sent) {
+    SCOPED_TRACE(batch.learner);
+    const auto answer = client.get("/v1/learners/" + batch.learner);
+    ASSERT_TRUE(answer);
+    const auto json = nlohmann::json::parse(answer->body);
+    const int there = answer->status == 404 ? 0 : json.at("practice_events").get<int>();
+    if (batch.acknowledged) {
+      ++acknowledged;
+      ASSERT_EQ(there, kEventsABatch);
+    } else {
+      ++in_doubt;
+      ASSERT_TRUE(there == 0 || there == kEventsABatch) << there << ": a batch is whole or absent";
+    }
+    // Sent again, every event is known already or taken once: never twice.
+    const auto again = client.post("/v1/events", batch.body);
+    ASSERT_TRUE(again && again->status == 200);
+    const auto receipt = nlohmann::json::parse(again->body);
+    ASSERT_EQ(receipt.at("duplicates").get<int>(), there);
+    ASSERT_EQ(receipt.at("accepted").get<int>(), kEventsABatch - there);
+  }
+  // The writers really wrote, and the kills really fell into requests.
+  EXPECT_GT(acknowledged, static_cast<std::size_t>(kills()));
+  EXPECT_GT(in_doubt, 0u);
+  RecordProperty("batches_acknowledged", static_cast<int>(acknowledged));
+  RecordProperty("batches_in_doubt", static_cast<int>(in_doubt));
+  fmt::print("{} kills: {} batches acknowledged and all there, {} in doubt\n", kills(),
+             acknowledged, in_doubt);
+}
+
+}  // namespace
+}  // namespace covey
