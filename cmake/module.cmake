@@ -16,7 +16,8 @@ function(covey_module name)
 endfunction()
 
 # covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s])
-# One executable per module; ctest sees every case by its own name.
+# One executable per module; ctest sees every case by its own name. The target tests_LABEL builds
+# what carries that label.
 function(covey_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -26,6 +27,15 @@ function(covey_test name)
   list(TRANSFORM arg_USES PREPEND covey::)
   target_link_libraries(${name}_test PRIVATE ${arg_USES} ${arg_LIBRARIES} covey_testing
     covey_warnings)
-  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}/"
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  foreach(label IN LISTS arg_LABELS)
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${name}_test)
+  endforeach()
+  # Discovery drops all but the first of a list, so the labels become one word; ctest -L looks for
+  # its expression anywhere in it.
+  list(JOIN arg_LABELS "+" labels)
+  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    TEST_PREFIX "${name}/" PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}")
 endfunction()

@@ -27,4 +27,8 @@ target_compile_options(covey_warnings INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these two falsely inside its own library headers when sanitizing or inlining.
   target_compile_options(covey_warnings INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+  if(CMAKE_UNITY_BUILD)
+    # It takes a source inside a unity file for a header, whose types with no linkage it warns of.
+    target_compile_options(covey_warnings INTERFACE -Wno-subobject-linkage)
+  endif()
 endif()

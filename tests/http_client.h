@@ -6,6 +6,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ struct Answered {
 /// the connection broke.
 class HttpClient {
  public:
-  explicit HttpClient(unsigned short port) : stream_(io_) {
+  explicit HttpClient(unsigned short port) : stream_(*io_) {
     boost::system::error_code error;
     stream_.socket().connect({boost::asio::ip::make_address("127.0.0.1"), port}, error);
     ok_ = !error;
@@ -69,7 +70,7 @@ class HttpClient {
     ok_ = false;
     return std::nullopt;
   }
-  boost::asio::io_context io_;
+  std::unique_ptr<boost::asio::io_context> io_ = std::make_unique<boost::asio::io_context>();
   boost::beast::tcp_stream stream_;
   boost::beast::flat_buffer buffer_;
   bool ok_ = false;

@@ -20,6 +20,9 @@ int main(int argc, char** argv) {
       "covey");
   cli.require_subcommand(1);
   cli.set_version_flag("--version", COVEY_VERSION);
+  cli.set_config("--config", "", "Read options from this TOML file; a section per command, as "
+                                 "[serve]. What stands on the command line wins");
+  cli.allow_config_extras(CLI::config_extras_mode::error);
   cli.footer(
       "Start here:\n"
       "  covey import --data store --format oulad data/oulad\n"

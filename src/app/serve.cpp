@@ -1,0 +1,326 @@
+#include <algorithm>
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/formats.h"
+#include "app/progress.h"
+#include "app/store.h"
+#include "service/http_server.h"
+#include "service/routes/api.h"
+
+namespace covey::app {
+namespace {
+
+namespace asio = boost::asio;
+
+struct Options {
+  StoreOptions store;
+  std::string listen = "127.0.0.1:8080", xapi_map, k = "auto";
+  std::uint64_t seed = 1, rediscover_s = 300, grace_s = 10, queue_mib = 256;
+  std::uint64_t snapshot_events = analyzer::Limits{}.snapshot_events;
+};
+
+struct Address {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+Result<Address> parse_address(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const auto bad = [&] {
+    return fail(Errc::kRejected, fmt::format("--listen {}: write HOST:PORT, such as "
+                                             "127.0.0.1:8080 or [::1]:8080; port 0 takes a free one",
+                                             text));
+  };
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) return bad();
+  const std::string digits = text.substr(colon + 1);
+  if (digits.size() > 5 || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
+    return bad();
+  }
+  const unsigned long port = std::stoul(digits);
+  if (port > 65535) return bad();
+  std::string host = text.substr(0, colon);
+  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  return Address{host, static_cast<std::uint16_t>(port)};
+}
+
+/// One thread for what takes long, so that look-ups never share theirs with it.
+class Background {
+ public:
+  Background() : thread_([this] { work(); }) {}
+  ~Background() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+  }
+  void post(std::function<void()> task) {
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void work() {
+    for (;;) {
+      std::function<void()> task;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+        if (tasks_.empty()) return;
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  bool stopping_ = false;
+  std::jthread thread_;
+};
+
+std::string effective_config(const Options& o, unsigned threads) {
+  const nlohmann::ordered_json out = {
+      {"data", o.store.data},
+      {"listen", o.listen},
+      {"engine", o.store.engine},
+      {"as_of", o.store.as_of},
+      {"threads", threads},
+      {"memory_mib", o.store.memory_mib},
+      {"queue_mib", o.queue_mib},
+      {"snapshot_events", o.snapshot_events},
+      {"rediscover_s", o.rediscover_s},
+      {"k", o.k},
+      {"seed", o.seed},
+      {"xapi_map", o.xapi_map.empty() ? "built-in" : o.xapi_map},
+      {"grace_s", o.grace_s},
+  };
+  return out.dump();
+}
+
+/// Everything a running service is made of. Members are destroyed from the last to the first, so
+/// each may use those above it.
+class Service {
+ public:
+  Service(const Options& options, service::ApiConfig config, service::Acceptor acceptor,
+          std::unique_ptr<asio::io_context> io)
+      : options_(options),
+        threads_(thread_count(options.store.threads)),
+        io_(std::move(io)),
+        ingest_pool_(threads_),
+        discovery_pool_(threads_),
+        api_(std::move(config), door_, clock_, discovery_pool_,
+             [this](std::function<void()> task) { background_.post(std::move(task)); }),
+        server_(*io_, std::move(acceptor), api_, clock_, service::ServerLimits{}),
+        signals_(*io_, SIGINT, SIGTERM),
+        timer_(*io_) {
+    api_.watch(server_.counters());
+  }
+
+  Result<Exit> run() {
+    fmt::print(stderr, "listening on http://{}:{}\n", host(), server_.port());
+    server_.start();
+    wait_for_signal();
+    std::jthread recovery([this] { recover(); });
+    {
+      std::vector<std::jthread> io_threads;
+      for (unsigned i = 0; i < threads_; ++i) {
+        io_threads.emplace_back([this] { io_->run(); });
+      }
+    }
+    recovery.join();
+    if (analyzer_) {
+      fmt::print(stderr, "stopping: storing what is queued\n");
+      analyzer_->stop();
+      ingest_.join();
+    }
+    if (failure_) return std::unexpected(*failure_);
+    fmt::print(stderr, "stopped\n");
+    return Exit::kDone;
+  }
+
+ private:
+  std::string host() const { return options_.listen.substr(0, options_.listen.rfind(':')); }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      // Once more means now: the second signal cuts what is still in flight.
+      const std::chrono::seconds grace(stopping_ ? 0 : options_.grace_s);
+      if (!stopping_) fmt::print(stderr, "stopping: no new connections, {} s for the rest\n",
+                                 grace.count());
+      stopping_ = true;
+      stop(grace);
+      if (grace.count() > 0) wait_for_signal();
+    });
+  }
+
+  void stop(std::chrono::seconds grace) {
+    door_.drain();
+    timer_.cancel();
+    server_.stop(grace);
+    // The signal set alone must not keep the context running.
+    if (grace.count() == 0) signals_.cancel();
+    else watch_end();
+  }
+
+  void watch_end() {
+    timer_.expires_after(std::chrono::milliseconds(50));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error) return;
+      if (server_.counters().connections.load() == 0) {
+        signals_.cancel();
+      } else {
+        watch_end();
+      }
+    });
+  }
+
+  void recover() {
+    auto opened = open();
+    if (!opened) {
+      failure_ = opened.error();
+      asio::post(*io_, [this] { stop(std::chrono::seconds(0)); });
+      return;
+    }
+    ingest_ = std::jthread([this] { analyzer_->run_ingest(); });
+    door_.open(*analyzer_);
+    fmt::print(stderr, "ready: {} learners, engine {}, as of {}\n",
+               grouped(analyzer_->engine().learners()), options_.store.engine,
+               options_.store.as_of == "now" ? "now" : format_time(analyzer_->as_of()));
+    asio::post(*io_, [this] { rediscover_after(std::chrono::seconds(0)); });
+  }
+
+  Result<void> open() {
+    analyzer::Analyzer::Config config;
+    config.engine = options_.store.engine;
+    config.as_of = COVEY_TRY(parse_as_of(options_.store.as_of));
+    config.limits.memory_bytes_max = options_.store.memory_mib << 20;
+    config.limits.queue_bytes_max = options_.queue_mib << 20;
+    config.limits.snapshot_events = options_.snapshot_events;
+    log_ = COVEY_TRY(log::open_rocks_log(options_.store.data, log::Access::kReadWrite,
+                                         log::RocksLimits{}, clock_));
+    Progress bar(clock_, "recovering");
+    analyzer_ = COVEY_TRY(analyzer::Analyzer::open(
+        config, *log_, clock_, ingest_pool_, [&](const analyzer::Progress& p) {
+          door_.report(p);
+          bar.update(p.done, p.total, p.what);
+        }));
+    if (options_.store.as_of == "latest" && analyzer_->engine().learners() > 0) {
+      analyzer_->pin(
+          Time(std::chrono::microseconds(analyzer_->counters().newest_event_us.load())));
+    }
+    return {};
+  }
+
+  void rediscover_after(std::chrono::seconds delay) {
+    if (stopping_ || (options_.rediscover_s == 0 && delay.count() > 0)) return;
+    timer_.expires_after(delay);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error || stopping_) return;
+      background_.post([this] {
+        // A run asked for over HTTP at this moment does as well; anything else is worth a line.
+        if (const auto run = api_.rediscover(); !run && run.error().code != Errc::kRetryLater) {
+          fmt::print(stderr, "discovery failed: {}\n", run.error().message);
+        }
+        asio::post(*io_, [this] { rediscover_after(std::chrono::seconds(options_.rediscover_s)); });
+      });
+    });
+  }
+
+  const Options& options_;
+  unsigned threads_;
+  RealClock clock_;
+  std::unique_ptr<asio::io_context> io_;
+  std::unique_ptr<log::Log> log_;
+  ThreadPool ingest_pool_, discovery_pool_;
+  std::unique_ptr<analyzer::Analyzer> analyzer_;
+  service::Door door_;
+  service::Api api_;
+  Background background_;
+  service::HttpServer server_;
+  asio::signal_set signals_;
+  asio::steady_timer timer_;
+  std::optional<Error> failure_;
+  std::atomic<bool> stopping_{false};
+  std::jthread ingest_;
+};
+
+Result<Exit> serve(const Options& options) {
+  const Address address = COVEY_TRY(parse_address(options.listen));
+  COVEY_TRY(parse_as_of(options.store.as_of));
+  service::ApiConfig config;
+  config.version = COVEY_VERSION;
+  config.instance = fmt::format("{:08x}{:08x}", std::random_device()(), std::random_device()());
+  config.effective_config = effective_config(options, thread_count(options.store.threads));
+  config.xapi = COVEY_TRY(load_xapi_mapping(options.xapi_map));
+  config.discovery.seed = options.seed;
+  if (options.k != "auto") config.discovery.k = static_cast<std::uint32_t>(std::stoul(options.k));
+  if (const auto faults = config.validate(); !faults.empty()) {
+    return fail(Errc::kRejected, fmt::format("{}", fmt::join(faults, "; ")));
+  }
+  fmt::print(stderr, "configuration {}\n", config.effective_config);
+  auto io = std::make_unique<asio::io_context>(
+      static_cast<int>(thread_count(options.store.threads)));
+  auto acceptor = COVEY_TRY(service::listen(*io, address.host, address.port));
+  Service service(options, std::move(config), std::move(acceptor), std::move(io));
+  return service.run();
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "serve", "Take in events, keep the cohorts fresh and answer look-ups over HTTP");
+  options->store.add_data(*command);
+  options->store.add_engine(*command);
+  options->store.add_as_of(*command);
+  options->store.add_threads(*command);
+  command->add_option("--listen", options->listen, "HOST:PORT; port 0 takes a free one")
+      ->capture_default_str();
+  command
+      ->add_option("--memory", options->store.memory_mib,
+                   "Ceiling for learners and log in MiB; beyond it events are refused with 503. "
+                   "0: none")
+      ->capture_default_str();
+  command->add_option("--queue", options->queue_mib, "MiB of events waiting to be stored; beyond "
+                                                     "it events are refused with 429")
+      ->check(CLI::Range(1u, 65536u))
+      ->capture_default_str();
+  command->add_option("--snapshot-events", options->snapshot_events,
+                      "Take a snapshot after this many events")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--rediscover", options->rediscover_s,
+                   "Seconds between discoveries; 0: only at start and when asked")
+      ->capture_default_str();
+  command->add_option("--k", options->k, "Number of cohorts: auto or 2 to 64")
+      ->check([](const std::string& text) {
+        return text == "auto" ? std::string() : CLI::Range(2, 64)(const_cast<std::string&>(text));
+      })
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of discovery")->capture_default_str();
+  command->add_option("--xapi-map", options->xapi_map, "Table from xAPI verbs to event types");
+  command->add_option("--grace", options->grace_s, "Seconds a request in flight has at stop")
+      ->capture_default_str();
+  command->callback([options, &run] { run = [options] { return serve(*options); }; });
+}
+
+}  // namespace covey::app

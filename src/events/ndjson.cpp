@@ -1,0 +1,293 @@
+#include "events/ndjson.h"
+
+#include <array>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "events/rows.h"
+
+namespace covey::events {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+
+enum Field : unsigned {
+  kId,
+  kLearner,
+  kTime,
+  kType,
+  kCapability,
+  kDomain,
+  kActedOn,
+  kScore,
+  kDuration,
+  kAmount,
+  kCurrency,
+  kCount,
+  kAttributes,
+  kFields
+};
+constexpr std::array<std::string_view, kFields> kNames = {
+    "id",    "learner",    "time",   "type",     "capability", "domain",    "acted_on",
+    "score", "duration_s", "amount", "currency", "count",      "attributes"};
+constexpr std::array<std::string_view, kEventTypes> kTypeNames = {
+    "practice", "feedback", "session", "profile", "enrol", "complete", "withdraw", "purchase"};
+
+unsigned field_of(std::string_view name) {
+  for (unsigned i = 0; i < kFields; ++i) {
+    if (kNames[i] == name) return i;
+  }
+  return kFields;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r' ||
+                           text.back() == '\n')) {
+    text.remove_suffix(1);
+  }
+  return text;
+}
+
+bool integer(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  if (text.empty()) return false;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct Ndjson::State {
+  ondemand::parser parser;
+  std::string padded;
+  std::string id;
+  std::vector<Attribute> attributes;
+
+  std::string read(std::string_view line, std::size_t capacity, Event& event);
+  std::string read_field(unsigned field, ondemand::value value, Event& event);
+  std::string read_attributes(ondemand::value value);
+};
+
+namespace {
+
+std::string expected(std::string_view field, std::string_view what) {
+  return fmt::format("{} must be {}", field, what);
+}
+
+/// A string, or an integer taken as its text: people send numeric ids.
+bool name_of(ondemand::value value, std::string_view& text) {
+  ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS) return false;
+  if (type == ondemand::json_type::string) {
+    return value.get_string().get(text) == simdjson::SUCCESS;
+  }
+  if (type != ondemand::json_type::number) return false;
+  const std::string_view token = trimmed(value.raw_json_token());
+  double check = 0;
+  if (!integer(token) || value.get_double().get(check) != simdjson::SUCCESS) return false;
+  text = token;
+  return true;
+}
+
+}  // namespace
+
+std::string Ndjson::State::read_attributes(ondemand::value value) {
+  ondemand::object object;
+  if (value.get_object().get(object) != simdjson::SUCCESS) {
+    return expected("attributes", "an object of strings, numbers and booleans");
+  }
+  for (auto entry : object) {
+    std::string_view key;
+    ondemand::value item;
+    ondemand::json_type type{};
+    if (entry.unescaped_key().get(key) != simdjson::SUCCESS ||
+        entry.value().get(item) != simdjson::SUCCESS ||
+        item.type().get(type) != simdjson::SUCCESS) {
+      return "not valid JSON in attributes";
+    }
+    std::string_view text;
+    switch (type) {
+      case ondemand::json_type::string:
+        if (item.get_string().get(text) != simdjson::SUCCESS) return "not valid JSON in attributes";
+        break;
+      case ondemand::json_type::number: {
+        text = trimmed(item.raw_json_token());
+        double check = 0;
+        if (item.get_double().get(check) != simdjson::SUCCESS) {
+          return fmt::format("attribute '{}' is not a number", key);
+        }
+        break;
+      }
+      case ondemand::json_type::boolean: {
+        bool flag = false;
+        if (item.get_bool().get(flag) != simdjson::SUCCESS) return "not valid JSON in attributes";
+        text = flag ? "true" : "false";
+        break;
+      }
+      case ondemand::json_type::null: {
+        bool is_null = false;
+        if (item.is_null().get(is_null) != simdjson::SUCCESS || !is_null) {
+          return "not valid JSON in attributes";
+        }
+        continue;
+      }
+      default: return fmt::format("attribute '{}' must be a string, a number or a boolean", key);
+    }
+    for (const auto& [other, ignored] : attributes) {
+      if (other == key) return fmt::format("attribute '{}' stands twice", key);
+    }
+    if (attributes.size() == kAttributesMax) {
+      return fmt::format("more than {} attributes", kAttributesMax);
+    }
+    attributes.emplace_back(key, text);
+  }
+  return {};
+}
+
+std::string Ndjson::State::read_field(unsigned field, ondemand::value value, Event& event) {
+  const std::string_view name = kNames[field];
+  std::string_view text;
+  double number = 0;
+  switch (field) {
+    case kId:
+      if (!name_of(value, event.id)) return expected(name, "a string");
+      if (event.id.empty()) return "id is empty; leave the field out or fill it";
+      return {};
+    case kLearner:
+      return name_of(value, event.learner) ? std::string() : expected(name, "a string");
+    case kTime: {
+      if (value.get_string().get(text) != simdjson::SUCCESS) {
+        return expected(name, "a string such as \"2014-02-01T12:00:00Z\"");
+      }
+      const auto time = parse_time(text);
+      if (!time) return "time: " + time.error().message;
+      event.time = *time;
+      return {};
+    }
+    case kType: {
+      if (value.get_string().get(text) != simdjson::SUCCESS) return expected(name, "a string");
+      const auto type = event_type(text);
+      if (!type) return fmt::format("unknown type '{}'{}", text, did_you_mean(text, kTypeNames));
+      event.type = *type;
+      return {};
+    }
+    case kCapability:
+      return name_of(value, event.capability) ? std::string() : expected(name, "a string");
+    case kDomain:
+      return name_of(value, event.domain) ? std::string() : expected(name, "a string");
+    case kActedOn: {
+      bool flag = false;
+      if (value.get_bool().get(flag) != simdjson::SUCCESS) return expected(name, "true or false");
+      event.acted_on = flag;
+      return {};
+    }
+    case kScore:
+    case kDuration:
+    case kAmount:
+      if (value.get_double().get(number) != simdjson::SUCCESS) return expected(name, "a number");
+      (field == kScore ? event.score : field == kDuration ? event.duration_s : event.amount) =
+          number;
+      return {};
+    case kCurrency:
+      return value.get_string().get(event.currency) == simdjson::SUCCESS
+                 ? std::string()
+                 : expected(name, "an ISO 4217 code such as \"EUR\"");
+    case kCount: {
+      std::uint64_t count = 0;
+      if (value.get_uint64().get(count) != simdjson::SUCCESS ||
+          count > std::numeric_limits<std::uint32_t>::max()) {
+        return expected(name, "a whole number from 0 to 4294967295");
+      }
+      event.count = static_cast<std::uint32_t>(count);
+      return {};
+    }
+    default: return read_attributes(value);
+  }
+}
+
+std::string Ndjson::State::read(std::string_view line, std::size_t capacity, Event& event) {
+  const auto broken = [](simdjson::error_code error) {
+    return fmt::format("not valid JSON: {}", simdjson::error_message(error));
+  };
+  ondemand::document document;
+  if (const auto error =
+          parser.iterate(simdjson::padded_string_view(line, capacity)).get(document)) {
+    return broken(error);
+  }
+  ondemand::object object;
+  if (document.get_object().get(object) != simdjson::SUCCESS) {
+    return "not a JSON object; each line is one event as {...}";
+  }
+  unsigned seen = 0;
+  attributes.clear();
+  for (auto entry : object) {
+    std::string_view name;
+    ondemand::value value;
+    if (const auto error = entry.unescaped_key().get(name)) return broken(error);
+    if (const auto error = entry.value().get(value)) return broken(error);
+    const unsigned field = field_of(name);
+    if (field == kFields) {
+      return fmt::format("unknown field '{}'{}", name.substr(0, 64), did_you_mean(name, kNames));
+    }
+    if ((seen & (1u << field)) != 0) return fmt::format("field '{}' stands twice", name);
+    seen |= 1u << field;
+    bool is_null = false;
+    if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) {
+      seen &= ~(1u << field);  // null is as good as absent
+      continue;
+    }
+    if (std::string fault = read_field(field, value, event); !fault.empty()) return fault;
+  }
+  const char* rest = nullptr;
+  if (document.current_location().get(rest) == simdjson::SUCCESS) {
+    return "not valid JSON: text after the object";
+  }
+  for (const unsigned needed : {kLearner, kTime, kType}) {
+    if ((seen & (1u << needed)) == 0) return fmt::format("{} is missing", kNames[needed]);
+  }
+  event.attributes = attributes;
+  return {};
+}
+
+Ndjson::Ndjson() : state_(std::make_unique<State>()) {}
+Ndjson::Ndjson(Ndjson&&) noexcept = default;
+Ndjson& Ndjson::operator=(Ndjson&&) noexcept = default;
+Ndjson::~Ndjson() = default;
+
+void Ndjson::parse(std::string_view text, const Source& source, Parsed& out) {
+  State& s = *state_;
+  // simdjson reads some bytes past the end; one copy of the whole text is cheaper than one of
+  // each line.
+  s.padded.reserve(text.size() + simdjson::SIMDJSON_PADDING);
+  s.padded.assign(text);
+  s.padded.append(simdjson::SIMDJSON_PADDING, ' ');
+  const std::string_view all(s.padded.data(), text.size());
+  std::uint64_t line = source.first_line;
+  for (std::size_t at = 0; at < all.size(); ++line) {
+    const std::size_t end = std::min(all.find('\n', at), all.size());
+    const std::string_view row = trimmed(all.substr(at, end - at));
+    const std::size_t capacity = s.padded.size() - at;
+    at = end + 1;
+    if (row.find_first_not_of(" \t") == std::string_view::npos) continue;
+    Event event;
+    std::string broken = s.read(row, capacity, event);
+    if (!broken.empty()) {
+      reject(out, source, line, std::move(broken), row, "ndjson");
+      continue;
+    }
+    if (event.id.empty()) {
+      s.id.assign(source.name);
+      fmt::format_to(std::back_inserter(s.id), ":{}", line);
+      event.id = s.id;
+    }
+    take(out, event, source, line, row, "ndjson");
+  }
+}
+
+}  // namespace covey::events

@@ -1,0 +1,279 @@
+#include "service/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+namespace covey::service {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+// Every status the service can send; the last place catches what is forgotten here.
+constexpr std::array<unsigned, 20> kStatuses = {200, 400, 404, 405, 408, 409, 410, 413, 414, 415,
+                                                417, 422, 429, 431, 500, 501, 503, 505, 204, 0};
+// Problem types by which a client is turned away though its request may be good.
+constexpr std::array<std::string_view, 9> kReasons = {
+    "queue-full",           "store-full",        "not-ready",
+    "bodies-in-flight",     "body-too-large",    "request-timeout",
+    "too-many-connections", "malformed-request", "discovery-running"};
+
+using Counter = std::atomic<std::uint64_t>;
+
+template <std::size_t kBounds>
+struct Histogram {
+  std::array<Counter, kBounds + 1> bucket{};
+  Counter sum_ns{0};
+
+  void observe(const std::array<double, kBounds>& bounds, double value, std::uint64_t ns) {
+    const auto at = std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin();
+    bucket[static_cast<std::size_t>(at)].fetch_add(1, std::memory_order_relaxed);
+    sum_ns.fetch_add(ns, std::memory_order_relaxed);
+  }
+  // `scale` turns nanoseconds into the unit of the bounds.
+  ClientMetric metric(const std::array<double, kBounds>& bounds, double scale) const {
+    ClientMetric m;
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i <= kBounds; ++i) {
+      below += bucket[i].load(std::memory_order_relaxed);
+      m.histogram.bucket.push_back(
+          {below, i < kBounds ? bounds[i] : std::numeric_limits<double>::infinity()});
+    }
+    m.histogram.sample_count = below;
+    m.histogram.sample_sum = static_cast<double>(sum_ns.load(std::memory_order_relaxed)) * scale;
+    return m;
+  }
+  bool empty() const {
+    return std::ranges::all_of(bucket, [](const Counter& c) { return c == 0; });
+  }
+};
+
+std::size_t status_index(unsigned status) {
+  const auto at = std::find(kStatuses.begin(), kStatuses.end() - 1, status);
+  return static_cast<std::size_t>(at - kStatuses.begin());
+}
+
+MetricFamily family(std::string name, std::string help, MetricType type) {
+  MetricFamily f;
+  f.name = std::move(name);
+  f.help = std::move(help);
+  f.type = type;
+  return f;
+}
+
+ClientMetric valued(MetricType type, double value, std::vector<ClientMetric::Label> labels = {}) {
+  ClientMetric m;
+  m.label = std::move(labels);
+  (type == MetricType::Counter ? m.counter.value : m.gauge.value) = value;
+  return m;
+}
+
+double number(const Counter& counter) {
+  return static_cast<double>(counter.load(std::memory_order_relaxed));
+}
+
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double pages = 0, resident = 0;
+  statm >> pages >> resident;
+  return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+double cpu_seconds() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+}  // namespace
+
+struct Metrics::State {
+  struct Route {
+    std::string name;
+    std::array<std::array<Counter, kStatuses.size()>, kMethods> requests{};
+    Histogram<kSeconds.size()> duration;
+  };
+  std::vector<std::unique_ptr<Route>> routes;
+  std::array<Counter, kReasons.size()> refused{};
+  Counter known{0}, unknown{0}, hits{0}, misses{0};
+  Histogram<kMilliseconds.size()> discovery;
+  double started = 0;
+};
+
+Metrics::Metrics(std::vector<std::string> routes, Time started)
+    : state_(std::make_unique<State>()) {
+  for (std::string& route : routes) {
+    state_->routes.push_back(std::make_unique<State::Route>());
+    state_->routes.back()->name = std::move(route);
+  }
+  state_->started = std::chrono::duration<double>(started.time_since_epoch()).count();
+}
+
+Metrics::~Metrics() = default;
+
+void Metrics::request(std::size_t route, Method method, unsigned status,
+                      std::chrono::nanoseconds took) noexcept {
+  State::Route& r = *state_->routes[route];
+  r.requests[static_cast<std::size_t>(method)][status_index(status)].fetch_add(
+      1, std::memory_order_relaxed);
+  r.duration.observe(kSeconds, std::chrono::duration<double>(took).count(),
+                     static_cast<std::uint64_t>(took.count()));
+}
+
+void Metrics::refused(std::string_view problem_type) noexcept {
+  const auto at = std::ranges::find(kReasons, problem_type);
+  if (at == kReasons.end()) return;
+  state_->refused[static_cast<std::size_t>(at - kReasons.begin())].fetch_add(
+      1, std::memory_order_relaxed);
+}
+
+void Metrics::lookup(bool known, bool coverable, bool covered) noexcept {
+  (known ? state_->known : state_->unknown).fetch_add(1, std::memory_order_relaxed);
+  if (covered) {
+    state_->hits.fetch_add(1, std::memory_order_relaxed);
+  } else if (coverable) {
+    state_->misses.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void Metrics::discovery(std::chrono::duration<double, std::milli> took) noexcept {
+  state_->discovery.observe(kMilliseconds, took.count(),
+                            static_cast<std::uint64_t>(took.count() * 1e6));
+}
+
+std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounters* server) const {
+  std::vector<MetricFamily> all;
+  const auto add = [&](std::string name, std::string help, MetricType type, double value) {
+    all.push_back(family(std::move(name), std::move(help), type));
+    all.back().metric.push_back(valued(type, value));
+  };
+  const auto count = [&](std::string name, std::string help, double value) {
+    add(std::move(name), std::move(help), MetricType::Counter, value);
+  };
+  const auto gauge = [&](std::string name, std::string help, double value) {
+    add(std::move(name), std::move(help), MetricType::Gauge, value);
+  };
+
+  MetricFamily requests =
+      family("covey_http_requests_total", "Requests answered.", MetricType::Counter);
+  MetricFamily durations =
+      family("covey_http_request_duration_seconds",
+             "From a request's first byte to its answer's last.", MetricType::Histogram);
+  for (const auto& route : state_->routes) {
+    for (std::size_t m = 0; m < kMethods; ++m) {
+      for (std::size_t s = 0; s < kStatuses.size(); ++s) {
+        const double n = number(route->requests[m][s]);
+        if (n == 0) continue;
+        requests.metric.push_back(valued(
+            MetricType::Counter, n,
+            {{"route", route->name},
+             {"method", std::string(name(static_cast<Method>(m)))},
+             {"code", kStatuses[s] == 0 ? std::string("other") : std::to_string(kStatuses[s])}}));
+      }
+    }
+    if (route->duration.empty()) continue;
+    durations.metric.push_back(route->duration.metric(kSeconds, 1e-9));
+    durations.metric.back().label = {{"route", route->name}};
+  }
+  all.push_back(std::move(requests));
+  all.push_back(std::move(durations));
+
+  MetricFamily refused = family("covey_requests_refused_total",
+                                "Requests turned away, by problem type.", MetricType::Counter);
+  for (std::size_t i = 0; i < kReasons.size(); ++i) {
+    refused.metric.push_back(valued(MetricType::Counter, number(state_->refused[i]),
+                                    {{"reason", std::string(kReasons[i])}}));
+  }
+  all.push_back(std::move(refused));
+
+  all.push_back(family("covey_learner_lookups_total", "Look-ups of a learner, by what was found.",
+                       MetricType::Counter));
+  all.back().metric.push_back(
+      valued(MetricType::Counter, number(state_->known), {{"result", "known"}}));
+  all.back().metric.push_back(
+      valued(MetricType::Counter, number(state_->unknown), {{"result", "unknown"}}));
+  count("cohort_cache_hits_total", "Look-ups answered with a cohort of the published discovery.",
+        number(state_->hits));
+  count("cohort_cache_misses_total",
+        "Look-ups of an active learner that no published discovery could give a cohort.",
+        number(state_->misses));
+  all.push_back(family("cohort_discovery_latency_ms", "Runs of discovery, milliseconds.",
+                       MetricType::Histogram));
+  all.back().metric.push_back(state_->discovery.metric(kMilliseconds, 1e-6));
+
+  if (server != nullptr) {
+    gauge("covey_http_connections", "Open connections.",
+          static_cast<double>(server->connections.load()));
+    count("covey_http_connections_total", "Connections accepted.", number(server->accepted));
+    count("covey_http_connections_refused_total", "Connections beyond the cap.",
+          number(server->refused));
+    count("covey_http_timeouts_total", "Connections that were waited for in vain, idle ones too.",
+          number(server->timeouts));
+    gauge("covey_http_body_bytes", "Request bodies in flight, bytes.",
+          static_cast<double>(server->body_bytes_in_flight.load()));
+  }
+
+  const double rss = resident_bytes();
+  MetricFamily memory = family("covey_memory_bytes", "Memory in use, by part.", MetricType::Gauge);
+  const auto part = [&](const char* label, double bytes) {
+    memory.metric.push_back(valued(MetricType::Gauge, bytes, {{"part", label}}));
+  };
+  part("process_rss", rss);
+  if (analyzer != nullptr) {
+    const analyzer::Counters& c = analyzer->counters();
+    count("covey_events_accepted_total", "Rows stored since the start.", number(c.accepted));
+    count("covey_events_duplicate_total", "Rows recognised as stored before.",
+          number(c.duplicates));
+    count("covey_events_rejected_total", "Rows sent to the quarantine.", number(c.rejected));
+    count("covey_ingest_groups_total", "Groups stored, one fsync each.", number(c.groups));
+    count("covey_ingest_refused_total", "Batches refused because a limit was reached.",
+          number(c.refused));
+    gauge("covey_ingest_queue_bytes", "Parsed batches waiting to be stored, bytes.",
+          number(c.queued_bytes));
+    gauge("covey_ingest_lag_seconds", "From submission to acknowledgement, of the last group.",
+          static_cast<double>(c.ingest_lag_us.load(std::memory_order_relaxed)) * 1e-6);
+    gauge("covey_newest_event_timestamp_seconds", "Time of the newest event, since 1970.",
+          static_cast<double>(c.newest_event_us.load(std::memory_order_relaxed)) * 1e-6);
+    count("covey_snapshots_total", "Snapshots written.", number(c.snapshots));
+    count("covey_snapshot_failures_total", "Snapshots that failed.", number(c.snapshot_failures));
+
+    const learners::MemoryUse engine = analyzer->engine().memory();
+    const log::Sizes log = analyzer->log().sizes();
+    part("engine", static_cast<double>(engine.bytes));
+    part("log", static_cast<double>(log.memory_bytes));
+    const double learners = static_cast<double>(analyzer->engine().learners());
+    gauge("covey_learners", "Learners ever heard of.", learners);
+    gauge("covey_memory_bytes_per_learner", "Engine memory over learners, bytes.",
+          learners == 0 ? 0 : static_cast<double>(engine.bytes) / learners);
+    gauge("covey_log_disk_bytes", "The store on disk, bytes.", static_cast<double>(log.disk_bytes));
+    gauge("covey_log_records", "Records in the log.", static_cast<double>(log.records));
+    count("covey_log_fsyncs_total", "Waits for the disk.", static_cast<double>(log.fsyncs));
+    gauge("covey_id_index_entries", "Event ids that would be recognised.",
+          static_cast<double>(log.id_index_entries));
+    gauge("covey_id_index_bytes", "Memory of the id index, bytes.",
+          static_cast<double>(log.id_index_bytes));
+  }
+  all.push_back(std::move(memory));
+
+  count("process_cpu_seconds_total", "User and system time, seconds.", cpu_seconds());
+  gauge("process_resident_memory_bytes", "Resident memory, bytes.", rss);
+  gauge("process_start_time_seconds", "Start, seconds since 1970.", state_->started);
+
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, all);
+  return std::move(out).str();
+}
+
+}  // namespace covey::service
