@@ -23,7 +23,9 @@ constexpr std::size_t kEventsARecord = 1000;
 constexpr std::size_t kBytesAnEvent = 45;
 
 /// Ids nobody has seen: distinct by construction, as good as hashes to the index.
-Hash128 id_of(std::uint64_t n) { return {mix64(n), mix64(n ^ 0x5bd1e995)}; }
+Hash128 id_of(std::uint64_t n) {
+  return {mix64(n), mix64(n ^ 0x5bd1e995)};
+}
 
 /// Bytes that compress about as packed events do, two to one.
 std::string payload(std::size_t size) {
@@ -136,10 +138,11 @@ void IndexNewIds(benchmark::State& state) {
     refill();
     if (!index.load(ids, sequence++)) state.SkipWithError("index full");
   }
+  if (!index.finish_load()) state.SkipWithError("index full");
   for (auto _ : state) {
     refill();
-    const auto added = index.add(ids, sequence++, duplicate,
-                                 [](auto, auto&) -> Result<bool> { return false; });
+    const auto added =
+        index.add(ids, sequence++, duplicate, [](auto, auto&) -> Result<bool> { return false; });
     if (!added) state.SkipWithError("index full");
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * kEventsARecord));

@@ -44,18 +44,23 @@ namespace detail {
   (static_cast<bool>(condition) ? static_cast<void>(0)                 \
                                 : ::covey::detail::check_failed(#condition, __FILE__, __LINE__))
 
+// One name a line, so that a lambda inside the expression may use these too.
+#define COVEY_JOIN_(a, b) a##b
+#define COVEY_JOIN(a, b) COVEY_JOIN_(a, b)
+#define COVEY_TRY_NAME COVEY_JOIN(covey_try_result_, __LINE__)
+
 /// Returns the error of a Result<void> from the enclosing function.
-#define COVEY_TRY_VOID(expr)                                                        \
-  do {                                                                              \
-    if (auto covey_try_result = (expr); !covey_try_result) {                        \
-      return std::unexpected(std::move(covey_try_result).error());                  \
-    }                                                                               \
+#define COVEY_TRY_VOID(expr)                                         \
+  do {                                                               \
+    if (auto COVEY_TRY_NAME = (expr); !COVEY_TRY_NAME) {             \
+      return std::unexpected(std::move(COVEY_TRY_NAME).error());     \
+    }                                                                \
   } while (false)
 
 /// Yields the value of a Result or returns its error from the enclosing function.
-#define COVEY_TRY(expr)                                                       \
-  ({                                                                          \
-    auto covey_try_result = (expr);                                           \
-    if (!covey_try_result) return std::unexpected(covey_try_result.error()); \
-    std::move(covey_try_result).value();                                      \
+#define COVEY_TRY(expr)                                                        \
+  ({                                                                           \
+    auto COVEY_TRY_NAME = (expr);                                              \
+    if (!COVEY_TRY_NAME) return std::unexpected(COVEY_TRY_NAME.error());       \
+    std::move(COVEY_TRY_NAME).value();                                         \
   })

@@ -1,7 +1,9 @@
 #include "log/id_index.h"
 
 #include <fmt/format.h>
+#include <smmintrin.h>
 
+#include <array>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +31,9 @@ constexpr std::uint32_t kBucketsMin = 128;
 // few enough to stay in the first-level cache.
 constexpr std::size_t kAhead = 48;
 
+// Ids gathered for a shard before they are entered: 32 MiB for all shards.
+constexpr std::size_t kStaged = 8192;
+
 constexpr double kLoadMax = 0.85;
 // Beyond this, a rebuild at the same size would soon be due again.
 constexpr double kWorthPurging = 0.70;
@@ -37,6 +42,47 @@ constexpr double kWorthPurging = 0.70;
 
 struct alignas(64) IdIndex::Bucket {
   std::uint64_t slot[kSlots];
+
+  /// One bit a slot: what is above the sequence equals `tag`.
+  unsigned alike(std::uint64_t tag) const {
+    const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
+    return mask(
+        [&](__m128i pair) { return _mm_cmpeq_epi64(_mm_srli_epi64(pair, kSequenceBits), wanted); });
+  }
+  unsigned empty() const {
+    return mask([](__m128i pair) { return _mm_cmpeq_epi64(pair, _mm_setzero_si128()); });
+  }
+
+ private:
+  template <typename Test>
+  unsigned mask(const Test& test) const {
+    unsigned bits = 0;
+    for (unsigned i = 0; i < kSlots; i += 2) {
+      const __m128i pair = _mm_load_si128(reinterpret_cast<const __m128i*>(&slot[i]));
+      bits |= static_cast<unsigned>(_mm_movemask_pd(_mm_castsi128_pd(test(pair)))) << i;
+    }
+    return bits;
+  }
+};
+
+struct IdIndex::Key {
+  std::uint32_t shard;
+  std::uint32_t hash;
+};
+
+struct IdIndex::Staged {
+  std::uint64_t sequence;
+  std::uint32_t hash;
+};
+
+struct IdIndex::Place {
+  std::uint32_t shard;
+  std::uint32_t home;
+  std::uint64_t remainder;
+
+  std::uint64_t tag(std::uint32_t displacement) const {
+    return remainder << kDisplacementBits | displacement;
+  }
 };
 
 struct IdIndex::Shard {
@@ -45,7 +91,9 @@ struct IdIndex::Shard {
   };
   std::unique_ptr<Bucket[], Free> bucket;
   std::uint32_t buckets = 0;  ///< homes; a displaced entry may stand behind the last
+  std::uint64_t inverse = 0;  ///< 2^64 / buckets, rounded up
   std::uint64_t used = 0;     ///< slots that are not empty
+  std::uint64_t used_max = 0;
 
   std::uint64_t slots() const { return std::uint64_t{buckets} * kSlots; }
   static std::size_t bytes(std::uint32_t buckets) {
@@ -57,24 +105,23 @@ struct IdIndex::Shard {
     std::memset(memory, 0, bytes(count));
     bucket.reset(static_cast<Bucket*>(memory));
     buckets = count;
+    inverse = ~std::uint64_t{0} / count + 1;
     used = 0;
+    used_max = static_cast<std::uint64_t>(kLoadMax * static_cast<double>(slots()));
   }
-  std::uint32_t home(std::uint32_t hash) const {
-    return static_cast<std::uint32_t>(std::uint64_t{hash} * buckets >> 32);
+  /// Splits a hash into its bucket and its rank among the hashes of that bucket. With
+  /// hash * buckets = home * 2^32 + low, the rank is low / buckets, here by multiplication: exact
+  /// for 32-bit numerators (Lemire, Kaser and Kurz, "Faster remainder by direct computation",
+  /// 2019).
+  Place split(std::uint32_t shard, std::uint32_t hash) const {
+    const std::uint64_t product = std::uint64_t{hash} * buckets;
+    const auto rank = static_cast<std::uint64_t>(
+        static_cast<unsigned __int128>(inverse) * static_cast<std::uint32_t>(product) >> 64);
+    return {shard, static_cast<std::uint32_t>(product >> 32), rank};
   }
   /// The smallest hash whose home this is.
   std::uint64_t first_hash(std::uint32_t home) const {
     return ((std::uint64_t{home} << 32) + buckets - 1) / buckets;
-  }
-};
-
-struct IdIndex::Place {
-  std::uint32_t shard;
-  std::uint32_t home;
-  std::uint64_t remainder;
-
-  std::uint64_t tag(std::uint32_t displacement) const {
-    return remainder << kDisplacementBits | displacement;
   }
 };
 
@@ -115,8 +162,8 @@ void IdIndex::reserve(std::uint64_t entries) {
   // Shards differ by a few standard deviations of a Poisson count; 0.8 leaves room for that.
   const double each = static_cast<double>(entries) / kShards / (0.80 * kSlots);
   const auto most = bytes_max_ / kShards / sizeof(Bucket);
-  const auto buckets = static_cast<std::uint32_t>(
-      std::min({each + 1, static_cast<double>(most), double{1u << 30}}));
+  const auto buckets =
+      static_cast<std::uint32_t>(std::min({each + 1, static_cast<double>(most), double{1u << 30}}));
   for (Shard& shard : shards_) {
     if (buckets <= shard.buckets) continue;
     if (bytes_ + Shard::bytes(buckets) > bytes_max_) return;
@@ -124,60 +171,62 @@ void IdIndex::reserve(std::uint64_t entries) {
   }
 }
 
-IdIndex::Place IdIndex::place(const Hash128& id) const {
+IdIndex::Key IdIndex::key(const Hash128& id) {
   const std::uint64_t mixed = mix64(id.low + id.high * 0x9e3779b97f4a7c15ULL);
-  const auto shard = static_cast<std::uint32_t>(mixed >> 56);
-  const auto hash = static_cast<std::uint32_t>(mixed >> 24);
-  const std::uint32_t home = shards_[shard].home(hash);
-  return {shard, home, hash - shards_[shard].first_hash(home)};
+  return {static_cast<std::uint32_t>(mixed >> 56), static_cast<std::uint32_t>(mixed >> 24)};
+}
+
+IdIndex::Place IdIndex::place(const Key& key) const {
+  return shards_[key.shard].split(key.shard, key.hash);
+}
+
+template <typename Each>
+Result<void> IdIndex::each_placed(std::span<const Hash128> ids, const Each& each) {
+  std::array<Place, kAhead> places;
+  for (std::size_t begin = 0; begin < ids.size(); begin += kAhead) {
+    const auto block = ids.subspan(begin, std::min(kAhead, ids.size() - begin));
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      places[i] = place(key(block[i]));
+      __builtin_prefetch(&shards_[places[i].shard].bucket[places[i].home], 1);
+    }
+    const std::uint64_t rebuilds = rebuilds_;
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      if (rebuilds != rebuilds_) places[i] = place(key(block[i]));
+      COVEY_TRY_VOID(each(begin + i, places[i]));
+    }
+  }
+  return {};
 }
 
 Result<bool> IdIndex::known(const Place& at, std::uint64_t sequence, const Hash128& id, Own& own,
                             const Holds& holds) const {
   const Bucket* bucket = &shards_[at.shard].bucket[at.home];
   for (std::uint32_t away = 0; away < kDisplacements; ++away, ++bucket) {
-    const std::uint64_t tag = at.tag(away);
-    unsigned alike = 0;
-    unsigned empty = 0;
-    for (unsigned i = 0; i < kSlots; ++i) {
-      alike |= static_cast<unsigned>(bucket->slot[i] >> kSequenceBits == tag) << i;
-      empty |= static_cast<unsigned>(bucket->slot[i] == 0) << i;
-    }
-    for (; alike != 0; alike &= alike - 1) {
+    for (unsigned alike = bucket->alike(at.tag(away)); alike != 0; alike &= alike - 1) {
       const std::uint64_t field = bucket->slot[std::countr_zero(alike)] & kSequenceMask;
       if (field <= first_live_) continue;  // removed or forgotten
-      const bool same = field - 1 == sequence ? own.holds(id, own.next)
-                                              : COVEY_TRY(holds(field - 1, id));
+      const bool same =
+          field - 1 == sequence ? own.holds(id, own.next) : COVEY_TRY(holds(field - 1, id));
       if (same) return true;
     }
-    if (empty != 0) return false;
+    if (bucket->empty() != 0) return false;
   }
   return false;
 }
 
-Result<void> IdIndex::enter(const Hash128& id, std::uint64_t sequence) {
-  for (;;) {
-    const Place at = place(id);
+Result<void> IdIndex::enter(const Key& key, Place at, std::uint64_t sequence) {
+  for (;; at = place(key)) {
     Shard& shard = shards_[at.shard];
-    std::uint64_t* slot = nullptr;
-    std::uint32_t away = 0;
-    for (; away < kDisplacements; ++away) {
-      Bucket& bucket = shard.bucket[at.home + away];
-      const auto free = std::ranges::find_if(bucket.slot, [&](std::uint64_t candidate) {
-        return (candidate & kSequenceMask) <= first_live_;
-      });
-      if (free == std::ranges::end(bucket.slot)) continue;
-      slot = free;
-      break;
-    }
-    const bool roomy =
-        static_cast<double>(shard.used) < kLoadMax * static_cast<double>(shard.slots());
-    if (slot != nullptr && (*slot != 0 || roomy)) {
-      // A forgotten entry was counted already; a removed one was not.
-      if ((*slot & kSequenceMask) == 0) ++entries_;
-      if (*slot == 0) ++shard.used;
-      *slot = at.tag(away) << kSequenceBits | (sequence + 1);
-      return {};
+    if (shard.used < shard.used_max) {
+      Bucket* bucket = &shard.bucket[at.home];
+      for (std::uint32_t away = 0; away < kDisplacements; ++away, ++bucket) {
+        const unsigned empty = bucket->empty();
+        if (empty == 0) continue;
+        bucket->slot[std::countr_zero(empty)] = at.tag(away) << kSequenceBits | (sequence + 1);
+        ++shard.used;
+        ++entries_;
+        return {};
+      }
     }
     COVEY_TRY_VOID(make_room(shard));
   }
@@ -200,17 +249,15 @@ Result<void> IdIndex::make_room(Shard& shard) {
   }
   for (std::uint64_t buckets = shard.buckets;;) {
     buckets += buckets / 3;
-    const bool fits = buckets <= (1u << 30) &&
-                      bytes_ - Shard::bytes(shard.buckets) +
-                              Shard::bytes(static_cast<std::uint32_t>(buckets)) <=
-                          bytes_max_;
+    const bool fits =
+        buckets <= (1u << 30) &&
+        bytes_ - Shard::bytes(shard.buckets) + Shard::bytes(static_cast<std::uint32_t>(buckets)) <=
+            bytes_max_;
     if (!fits) break;
     if (rebuild(shard, static_cast<std::uint32_t>(buckets))) return {};
   }
-  if (static_cast<double>(live) < kWorthPurging * static_cast<double>(shard.used) &&
-      rebuild(shard, shard.buckets)) {
-    return {};
-  }
+  // At the limit a little is worth it too, but not a rebuild for every id.
+  if (live + live / 16 < shard.used && rebuild(shard, shard.buckets)) return {};
   return fail(Errc::kFull,
               fmt::format("the id index is full: {} ids in {} bytes, and growing would pass "
                           "id_index_bytes_max = {}; raise it or shorten id_horizon",
@@ -221,33 +268,30 @@ bool IdIndex::rebuild(Shard& shard, std::uint32_t buckets) {
   Shard next;
   next.allocate(buckets);
   std::uint64_t dropped = 0;
+  std::array<std::uint64_t, kDisplacements> first;  // of the last buckets, by their low bits
   for (std::uint32_t b = 0; b < shard.buckets + kDisplacements - 1; ++b) {
+    first[b % kDisplacements] = shard.first_hash(b);
     for (const std::uint64_t slot : shard.bucket[b].slot) {
       if ((slot & kSequenceMask) <= first_live_) {
         dropped += (slot & kSequenceMask) != 0 ? 1 : 0;
         continue;
       }
       const auto away = static_cast<std::uint32_t>(slot >> kSequenceBits) % kDisplacements;
-      const std::uint64_t remainder = slot >> (kSequenceBits + kDisplacementBits);
-      const auto hash = static_cast<std::uint32_t>(shard.first_hash(b - away) + remainder);
-      const std::uint32_t home = next.home(hash);
-      const Place at{0, home, hash - next.first_hash(home)};
-      std::uint64_t* found = nullptr;
-      std::uint32_t d = 0;
-      for (; found == nullptr && d < kDisplacements; ++d) {
-        for (std::uint64_t& candidate : next.bucket[home + d].slot) {
-          if (candidate != 0) continue;
-          found = &candidate;
-          break;
-        }
-      }
-      if (found == nullptr) return false;
-      *found = at.tag(d - 1) << kSequenceBits | (slot & kSequenceMask);
+      const std::uint64_t rank = slot >> (kSequenceBits + kDisplacementBits);
+      const auto hash = static_cast<std::uint32_t>(first[(b - away) % kDisplacements] + rank);
+      const Place at = next.split(0, hash);
+      std::uint32_t moved = 0;
+      while (moved < kDisplacements && next.bucket[at.home + moved].empty() == 0) ++moved;
+      if (moved == kDisplacements) return false;
+      Bucket& bucket = next.bucket[at.home + moved];
+      bucket.slot[std::countr_zero(bucket.empty())] =
+          at.tag(moved) << kSequenceBits | (slot & kSequenceMask);
       ++next.used;
     }
   }
   bytes_ = bytes_ - Shard::bytes(shard.buckets) + Shard::bytes(buckets);
   entries_ -= dropped;
+  ++rebuilds_;
   shard = std::move(next);
   return true;
 }
@@ -257,39 +301,45 @@ Result<void> IdIndex::add(std::span<const Hash128> ids, std::uint64_t sequence,
   COVEY_CHECK(ids.size() == duplicate.size());
   COVEY_CHECK(sequence <= kSequenceMax);
   COVEY_CHECK(sequence >= first_live_);
+  COVEY_CHECK(staged_.empty());
   Own own(ids, duplicate);
-  const auto undo = [&](Error error) {
-    remove(ids.first(own.next), sequence, duplicate.first(own.next));
-    return std::unexpected(std::move(error));
-  };
-  for (std::size_t begin = 0; begin < ids.size(); begin += kAhead) {
-    const std::size_t end = std::min(begin + kAhead, ids.size());
-    for (std::size_t i = begin; i < end; ++i) {
-      const Place at = place(ids[i]);
-      __builtin_prefetch(&shards_[at.shard].bucket[at.home], 1);
-    }
-    for (; own.next < end; ++own.next) {
-      const Hash128& id = ids[own.next];
-      auto seen = known(place(id), sequence, id, own, holds);
-      if (!seen) return undo(std::move(seen).error());
-      duplicate[own.next] = *seen ? 1 : 0;
-      if (*seen) continue;
-      if (auto entered = enter(id, sequence); !entered) return undo(std::move(entered).error());
-    }
-  }
-  return {};
+  auto done = each_placed(ids, [&](std::size_t i, const Place& at) -> Result<void> {
+    const bool seen = COVEY_TRY(known(at, sequence, ids[i], own, holds));
+    if (!seen) COVEY_TRY_VOID(enter(key(ids[i]), at, sequence));
+    duplicate[i] = seen ? 1 : 0;
+    own.next = i + 1;
+    return {};
+  });
+  if (!done) remove(ids.first(own.next), sequence, duplicate.first(own.next));
+  return done;
 }
 
 Result<void> IdIndex::load(std::span<const Hash128> ids, std::uint64_t sequence) {
   COVEY_CHECK(sequence <= kSequenceMax);
-  for (std::size_t begin = 0; begin < ids.size(); begin += kAhead) {
-    const std::size_t end = std::min(begin + kAhead, ids.size());
-    for (std::size_t i = begin; i < end; ++i) {
-      const Place at = place(ids[i]);
-      __builtin_prefetch(&shards_[at.shard].bucket[at.home], 1);
-    }
-    for (std::size_t i = begin; i < end; ++i) COVEY_TRY_VOID(enter(ids[i], sequence));
+  if (staged_.empty()) {
+    staged_.resize(kShards);
+    for (auto& staged : staged_) staged.reserve(kStaged);
   }
+  for (const Hash128& id : ids) {
+    const Key k = key(id);
+    staged_[k.shard].push_back({sequence, k.hash});
+    if (staged_[k.shard].size() == kStaged) COVEY_TRY_VOID(unload(k.shard));
+  }
+  return {};
+}
+
+Result<void> IdIndex::finish_load() {
+  for (std::uint32_t shard = 0; shard < staged_.size(); ++shard) COVEY_TRY_VOID(unload(shard));
+  staged_ = {};
+  return {};
+}
+
+Result<void> IdIndex::unload(std::uint32_t shard) {
+  for (const Staged& staged : staged_[shard]) {
+    const Key k{shard, staged.hash};
+    COVEY_TRY_VOID(enter(k, place(k), staged.sequence));
+  }
+  staged_[shard].clear();
   return {};
 }
 
@@ -297,7 +347,7 @@ void IdIndex::remove(std::span<const Hash128> ids, std::uint64_t sequence,
                      std::span<const std::uint8_t> duplicate) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (duplicate[i] != 0) continue;
-    const Place at = place(ids[i]);
+    const Place at = place(key(ids[i]));
     bool found = false;
     for (std::uint32_t away = 0; !found && away < kDisplacements; ++away) {
       for (std::uint64_t& slot : shards_[at.shard].bucket[at.home + away].slot) {

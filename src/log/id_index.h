@@ -43,8 +43,11 @@ class IdIndex {
   Result<void> add(std::span<const Hash128> ids, std::uint64_t sequence,
                    std::span<std::uint8_t> duplicate, const Holds& holds);
 
-  /// Enters ids known to be held by no other record: start-up, from the store itself.
+  /// Enters ids known to be held by no other record: start-up, from the store itself. They are
+  /// gathered by shard, since a shard fits the second-level cache and the whole does not;
+  /// `finish_load` must follow before any other call.
   Result<void> load(std::span<const Hash128> ids, std::uint64_t sequence);
+  Result<void> finish_load();
 
   /// Takes out those of `ids` that stand under `sequence` and are not marked `duplicate`.
   void remove(std::span<const Hash128> ids, std::uint64_t sequence,
@@ -60,21 +63,29 @@ class IdIndex {
  private:
   struct Bucket;
   struct Shard;
+  struct Key;
   struct Place;
+  struct Staged;
   class Own;
 
-  Place place(const Hash128& id) const;
+  static Key key(const Hash128& id);
+  Place place(const Key& key) const;
   Result<bool> known(const Place& at, std::uint64_t sequence, const Hash128& id, Own& own,
                      const Holds& holds) const;
-  Result<void> enter(const Hash128& id, std::uint64_t sequence);
+  template <typename Each>
+  Result<void> each_placed(std::span<const Hash128> ids, const Each& each);
+  Result<void> enter(const Key& key, Place at, std::uint64_t sequence);
+  Result<void> unload(std::uint32_t shard);
   Result<void> make_room(Shard& shard);
   bool rebuild(Shard& shard, std::uint32_t buckets);
 
   std::size_t bytes_max_;
   std::vector<Shard> shards_;
+  std::vector<std::vector<Staged>> staged_;  ///< by shard; empty but while loading
   std::uint64_t first_live_ = 0;
   std::uint64_t entries_ = 0;
   std::size_t bytes_ = 0;
+  std::uint64_t rebuilds_ = 0;  ///< a rebuild moves what was placed before it
 };
 
 }  // namespace covey::log

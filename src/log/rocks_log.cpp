@@ -56,8 +56,12 @@ constexpr int kReadOnlyAttempts = 5;
 
 enum Family { kMeta, kRecords, kIds, kSnapshots, kNotes, kFamilies };
 
-Slice slice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(const Slice& s) { return {s.data(), s.size()}; }
+Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+std::string_view view(const Slice& s) {
+  return {s.data(), s.size()};
+}
 
 std::int64_t seconds(Time t) {
   return std::chrono::floor<std::chrono::seconds>(t.time_since_epoch()).count();
@@ -227,7 +231,9 @@ Result<void> check_vacant(const fs::path& dir) {
   return {};
 }
 
-/// For read-only stores: RocksDB would otherwise rename the writer's log file and begin its own.
+/// RocksDB's own log file is not kept. A reader's would rename the writer's away; and once a full
+/// disk has refused it a line, the next line is a failed assertion in the distribution's build.
+/// What went wrong is in the statuses we return.
 class NoLogger final : public rocksdb::Logger {
  public:
   using Logger::Logv;
@@ -277,11 +283,9 @@ rocksdb::DBOptions db_options(Access access) {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;
-  options.info_log_level = rocksdb::WARN_LEVEL;
-  options.max_log_file_size = kMiB;
-  options.keep_log_file_num = 3;
+  options.info_log = std::make_shared<NoLogger>();
+  options.info_log_level = rocksdb::FATAL_LEVEL;
   if (access == Access::kReadOnly) {
-    options.info_log = std::make_shared<NoLogger>();
     // All files are opened at once, so that a running writer can't take one away.
     options.max_open_files = -1;
   } else {
@@ -464,9 +468,9 @@ class RocksLog final : public Log {
   Result<std::unique_ptr<SnapshotWriter>> begin_snapshot() override;
   Result<Snapshot> open_snapshot() const override;
   Result<std::optional<std::string>> get(std::string_view key) const override;
-  Result<void> scan(std::string_view prefix, std::string_view after,
-                    const std::function<bool(std::string_view, std::string_view)>& see)
-      const override;
+  Result<void> scan(
+      std::string_view prefix, std::string_view after,
+      const std::function<bool(std::string_view, std::string_view)>& see) const override;
   Sizes sizes() const override;
 
  private:
@@ -490,7 +494,7 @@ class RocksLog final : public Log {
   Result<void> recover_snapshots();
   Result<void> recover_ids();
   void stamp(std::uint64_t sequence, std::int64_t stored_at);
-  void expire();
+  void expire(std::int64_t now);
   Result<bool> holds(std::uint64_t sequence, const Hash128& id);
   Result<Appended> take_in(const Record& record, std::vector<HeldIds>& pending,
                            rocksdb::WriteBatch& batch);
@@ -520,8 +524,8 @@ class RocksLog final : public Log {
   // append()'s thread alone.
   std::optional<IdIndex> index_;
   std::deque<Stamp> stamps_;
-  std::uint64_t first_live_ = 0;      ///< ids of older records are beyond the horizon
-  std::uint64_t first_kept_ = 0;      ///< ids of older records are gone from the disk
+  std::uint64_t first_live_ = 0;  ///< ids of older records are beyond the horizon
+  std::uint64_t first_kept_ = 0;  ///< ids of older records are gone from the disk
   std::int64_t forgotten_at_ = 0;
   struct Held {
     std::uint64_t sequence;
@@ -584,7 +588,8 @@ Result<void> RocksLog::recover_snapshots() {
   rocksdb::WriteBatch batch;
   Status status = batch.DeleteRange(family(kSnapshots), chunk_key(0, 0), chunk_key(kept, 0));
   if (status.ok()) {
-    status = batch.DeleteRange(family(kSnapshots), chunk_key(kept + 1, 0), chunk_key(newest + 1, 0));
+    status =
+        batch.DeleteRange(family(kSnapshots), chunk_key(kept + 1, 0), chunk_key(newest + 1, 0));
   }
   rocksdb::WriteOptions write;
   write.sync = true;
@@ -603,7 +608,10 @@ Result<void> RocksLog::recover_ids() {
   options.fill_cache = false;
   options.readahead_size = 4 * kMiB;
   const std::int64_t now = seconds(clock_.wall());
-  const std::int64_t horizon = std::chrono::seconds(limits_.id_horizon).count();
+  const auto unusable = [&](const Error& error) {
+    return fail(error.code,
+                fmt::format("cannot open the store in {}: {}", dir_.string(), error.message));
+  };
   const std::unique_ptr<rocksdb::Iterator> it(db().NewIterator(options, family(kIds)));
   bool first = true;
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
@@ -613,27 +621,20 @@ Result<void> RocksLog::recover_ids() {
                          ? decode_ids(*sequence, view(it->value()), stored_at)
                          : std::nullopt;
     if (!ids) {
-      return std::unexpected(corrupt(
-          dir_, fmt::format("the ids of record {} cannot be read", sequence.value_or(0))));
+      return std::unexpected(
+          corrupt(dir_, fmt::format("the ids of record {} cannot be read", sequence.value_or(0))));
     }
     if (first) first_kept_ = *sequence;
     first = false;
     stamp(*sequence, stored_at);
     // Records are forgotten from the oldest on, so one young record keeps all behind it.
-    if (stamps_.size() == 1 && now - stamps_.front().newest > horizon + 1) {
-      first_live_ = *sequence + 1;
-      continue;
-    }
-    if (auto loaded = index_->load(*ids, *sequence); !loaded) {
-      return fail(loaded.error().code,
-                  fmt::format("cannot open the store in {}: {}", dir_.string(),
-                              loaded.error().message));
-    }
+    expire(now);
+    if (first_live_ > *sequence) continue;
+    if (auto loaded = index_->load(*ids, *sequence); !loaded) return unusable(loaded.error());
   }
   if (!it->status().ok()) return std::unexpected(store_error(dir_, "read", it->status()));
-  index_->forget_before(first_live_);
+  if (auto loaded = index_->finish_load(); !loaded) return unusable(loaded.error());
   forgotten_at_ = now;
-  expire();
   publish_sizes();
   return {};
 }
@@ -647,8 +648,7 @@ void RocksLog::stamp(std::uint64_t sequence, std::int64_t stored_at) {
   stamps_.back().newest = std::max(stamps_.back().newest, stored_at);
 }
 
-void RocksLog::expire() {
-  const std::int64_t now = seconds(clock_.wall());
+void RocksLog::expire(std::int64_t now) {
   const std::int64_t horizon = std::chrono::seconds(limits_.id_horizon).count();
   // One second more, for stamps are whole seconds.
   while (!stamps_.empty() && now - stamps_.front().newest > horizon + 1) {
@@ -664,7 +664,7 @@ Result<void> RocksLog::check_writable() {
   }
   const std::scoped_lock guard(disk_mutex_);
   if (broken_) return std::unexpected(*broken_);
-  struct statvfs room {};
+  struct statvfs room{};
   if (::statvfs(dir_.c_str(), &room) != 0) {
     return std::unexpected(os_error(dir_, "examine the disk of", errno));
   }
@@ -710,8 +710,9 @@ Result<void> RocksLog::check_notes(const Record& record) const {
   for (const auto& [key, value] : record.puts) {
     COVEY_TRY_VOID(check_key(key));
     if (value.size() > limits_.value_bytes_max) {
-      return fail(Errc::kRejected, fmt::format("the value of {} has {} bytes; at most {} are allowed",
-                                               key, value.size(), limits_.value_bytes_max));
+      return fail(Errc::kRejected,
+                  fmt::format("the value of {} has {} bytes; at most {} are allowed", key,
+                              value.size(), limits_.value_bytes_max));
     }
   }
   for (const std::string& key : record.erases) COVEY_TRY_VOID(check_key(key));
@@ -737,8 +738,8 @@ Result<bool> RocksLog::holds(std::uint64_t sequence, const Hash128& id) {
   std::int64_t stored_at = 0;
   auto ids = status.ok() ? decode_ids(sequence, view(value), stored_at) : std::nullopt;
   if (!ids) {
-    return std::unexpected(corrupt(dir_, fmt::format("the ids of record {} cannot be read",
-                                                     sequence)));
+    return std::unexpected(
+        corrupt(dir_, fmt::format("the ids of record {} cannot be read", sequence)));
   }
   while (!held_.empty() &&
          (held_.size() >= kHeldRecordsMax || held_ids_ + ids->size() > kHeldIdsMax)) {
@@ -762,10 +763,9 @@ Result<Appended> RocksLog::take_in(const Record& record, std::vector<HeldIds>& p
                                          dir_.string()));
   }
   std::vector<std::uint8_t> duplicate(record.ids.size());
-  COVEY_TRY_VOID(index_->add(record.ids, sequence, duplicate,
-                             [this](std::uint64_t other, const Hash128& id) {
-                               return holds(other, id);
-                             }));
+  COVEY_TRY_VOID(
+      index_->add(record.ids, sequence, duplicate,
+                  [this](std::uint64_t other, const Hash128& id) { return holds(other, id); }));
   const std::string bytes = record.encode ? record.encode(duplicate) : std::string();
   const auto known = static_cast<std::uint64_t>(std::ranges::count(duplicate, 1));
   const auto refuse = [&](Error error) {
@@ -804,8 +804,7 @@ Result<Appended> RocksLog::take_in(const Record& record, std::vector<HeldIds>& p
       std::string packed;
       packed.reserve(8 + added.size() * sizeof(Hash128));
       put_u64(packed, static_cast<std::uint64_t>(seconds(clock_.wall())));
-      packed.append(reinterpret_cast<const char*>(added.data()),
-                    added.size() * sizeof(Hash128));
+      packed.append(reinterpret_cast<const char*>(added.data()), added.size() * sizeof(Hash128));
       const auto ids_header = frame(Kind::kIds, sequence, packed);
       const Slice ids_parts[] = {{ids_header.data(), ids_header.size()}, slice(packed)};
       status = batch.Put(family(kIds), rocksdb::SliceParts(&key_slice, 1),
@@ -835,7 +834,8 @@ void RocksLog::take_back(const std::vector<HeldIds>& pending) {
 Result<std::vector<Appended>> RocksLog::append(std::span<Record> group) {
   COVEY_TRY_VOID(check_writable());
   for (const Record& record : group) COVEY_TRY_VOID(check_notes(record));
-  expire();
+  const std::int64_t now = seconds(clock_.wall());
+  expire(now);
 
   std::vector<Appended> answer;
   answer.reserve(group.size());
@@ -856,7 +856,6 @@ Result<std::vector<Appended>> RocksLog::append(std::span<Record> group) {
   pending_ = nullptr;
   if (batch.Count() == 0) return answer;
 
-  const std::int64_t now = seconds(clock_.wall());
   const bool forget = first_live_ > first_kept_ && now - forgotten_at_ >= kForgetSeconds;
   Status status;
   if (forget) status = batch.DeleteRange(family(kIds), big_endian(0), big_endian(first_live_));
@@ -938,9 +937,8 @@ class RocksLog::Writer final : public SnapshotWriter {
         frame(Kind::kChunk, chunk_place(manifest_.generation, manifest_.chunks), chunk);
     const Slice parts[] = {{header.data(), header.size()}, slice(chunk)};
     rocksdb::WriteBatch batch;
-    Status status =
-        batch.Put(log_.family(kSnapshots), rocksdb::SliceParts(&key_slice, 1),
-                  rocksdb::SliceParts(parts, 2));
+    Status status = batch.Put(log_.family(kSnapshots), rocksdb::SliceParts(&key_slice, 1),
+                              rocksdb::SliceParts(parts, 2));
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     if (status.ok()) status = log_.db().Write(options, &batch);
@@ -973,7 +971,8 @@ class RocksLog::Writer final : public SnapshotWriter {
     // Gives the old snapshot's space back now. The new one is committed whatever becomes of it.
     rocksdb::CompactRangeOptions compact;
     compact.exclusive_manual_compaction = false;
-    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kIfHaveCompactionFilter;
+    compact.bottommost_level_compaction =
+        rocksdb::BottommostLevelCompaction::kIfHaveCompactionFilter;
     const Slice from(begin);
     const Slice to(end);
     log_.db().CompactRange(compact, log_.family(kSnapshots), &from, &to).PermitUncheckedError();
@@ -1049,8 +1048,8 @@ Result<Log::Snapshot> RocksLog::open_snapshot() const {
       .next = [reading, dir = dir_]() -> Result<std::optional<std::string>> {
         const Manifest& whole = reading->manifest;
         const auto damaged = [&] {
-          return std::unexpected(corrupt(
-              dir, fmt::format("chunk {} of its snapshot cannot be read", reading->chunk)));
+          return std::unexpected(
+              corrupt(dir, fmt::format("chunk {} of its snapshot cannot be read", reading->chunk)));
         };
         if (reading->chunk == whole.chunks) {
           if (reading->bytes != whole.bytes) return damaged();
@@ -1061,8 +1060,8 @@ Result<Log::Snapshot> RocksLog::open_snapshot() const {
         if (!it.Valid() || view(it.key()) != chunk_key(whole.generation, reading->chunk)) {
           return damaged();
         }
-        const auto bytes = unframe(Kind::kChunk, chunk_place(whole.generation, reading->chunk),
-                                   view(it.value()));
+        const auto bytes =
+            unframe(Kind::kChunk, chunk_place(whole.generation, reading->chunk), view(it.value()));
         if (!bytes) return damaged();
         std::optional<std::string> chunk(std::in_place, *bytes);
         reading->bytes += bytes->size();
@@ -1118,8 +1117,8 @@ Sizes RocksLog::sizes() const {
   using Properties = rocksdb::DB::Properties;
   db().GetAggregatedIntProperty(Properties::kSizeAllMemTables, &buffers);
   db().GetAggregatedIntProperty(Properties::kEstimateTableReadersMem, &tables);
-  sizes.memory_bytes = sizes.id_index_bytes + held_bytes_.load(std::memory_order_relaxed) + buffers +
-                       tables + db_.cache->GetUsage();
+  sizes.memory_bytes = sizes.id_index_bytes + held_bytes_.load(std::memory_order_relaxed) +
+                       buffers + tables + db_.cache->GetUsage();
   sizes.fsyncs = db_.statistics->getTickerCount(rocksdb::WAL_FILE_SYNCED);
   return sizes;
 }
@@ -1161,7 +1160,8 @@ Result<std::unique_ptr<Log>> open_rocks_log(const fs::path& dir, Access access,
       case Marker::kBeingMade:
         return fail(Errc::kRetryLater,
                     fmt::format("the store in {} is still being made", dir.string()));
-      case Marker::kMade: break;
+      case Marker::kMade:
+        break;
     }
   }
   auto db = COVEY_TRY(open_db(dir, access));

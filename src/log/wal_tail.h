@@ -11,9 +11,9 @@ namespace covey::log {
 /// What the end of the newest non-empty write-ahead file of a RocksDB directory looks like.
 struct WalTail {
   std::filesystem::path file;
-  std::uint64_t whole_bytes = 0;   ///< up to here every record is whole
-  std::uint64_t file_bytes = 0;    ///< larger: the last write was torn
-  bool readable_behind = false;    ///< a later record begins behind the damage
+  std::uint64_t whole_bytes = 0;  ///< up to here every record is whole
+  std::uint64_t file_bytes = 0;   ///< larger: the last write was torn
+  bool readable_behind = false;   ///< a later record begins behind the damage
 };
 
 /// Reads that file and decides what RocksDB's recovery modes cannot: whether damage is a torn tail,

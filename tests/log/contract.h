@@ -103,15 +103,18 @@ TYPED_TEST_P(LogContract, ReadingFromACursor) {
   EXPECT_EQ(*end, before);
 
   seen = 0;
-  EXPECT_TRUE(fails(log.read({}, [&](auto, auto) -> Result<void> {
-    return ++seen == 2 ? Result<void>(fail(Errc::kNotFound, "enough")) : Result<void>();
-  }), Errc::kNotFound, "enough"));
+  EXPECT_TRUE(fails(log.read({},
+                             [&](auto, auto) -> Result<void> {
+                               return ++seen == 2 ? Result<void>(fail(Errc::kNotFound, "enough"))
+                                                  : Result<void>();
+                             }),
+                    Errc::kNotFound, "enough"));
   EXPECT_EQ(seen, 2u);
 
   Cursor beyond = log.end();
   beyond.next[0] += 1;
-  EXPECT_TRUE(fails(log.read(beyond, [](auto, auto) -> Result<void> { return {}; }),
-                    Errc::kRejected));
+  EXPECT_TRUE(
+      fails(log.read(beyond, [](auto, auto) -> Result<void> { return {}; }), Errc::kRejected));
 }
 
 // Goal: every way for an id to come twice is noticed, and only those.

@@ -64,7 +64,8 @@ TEST(IdIndex, AgreesWithASetThroughGrowthRemovalAndForgetting) {
         for (const auto& [id, s] : entered) known[id] = s;
       }
       if (random.chance(0.02)) {
-        first_live = std::max(first_live, sequence - random.below(std::min<std::uint64_t>(sequence + 1, 100)));
+        first_live = std::max(first_live,
+                              sequence - random.below(std::min<std::uint64_t>(sequence + 1, 100)));
         index.forget_before(first_live);
       }
     }
@@ -88,6 +89,25 @@ TEST(IdIndex, AChanceLikenessIsNoDuplicate) {
   EXPECT_EQ(add(fresh, empty, alike, 0), std::vector<std::uint8_t>(alike.size(), 0));
 }
 
+// Goal: what was loaded is known, record by record, whatever the order of arrival.
+TEST(IdIndex, WhatWasLoadedIsKnown) {
+  IdIndex index(kPlenty);
+  index.reserve(100'000);
+  Twin twin;
+  std::vector<Hash128> all;
+  for (std::uint64_t sequence = 0; sequence < 900; ++sequence) {
+    std::vector<Hash128> ids;
+    for (std::uint64_t i = 0; i < sequence; ++i) ids.push_back(id_of(sequence * 1000 + i));
+    ASSERT_TRUE(ok(index.load(ids, sequence)));
+    twin.records[sequence].insert(ids.begin(), ids.end());
+    all.insert(all.end(), ids.begin(), ids.end());
+  }
+  ASSERT_TRUE(ok(index.finish_load()));
+  EXPECT_EQ(index.entries(), all.size());
+  EXPECT_EQ(add(index, twin, all, 1000), std::vector<std::uint8_t>(all.size(), 1));
+  EXPECT_EQ(add(index, twin, ids_of({999'999'999}), 1001), std::vector<std::uint8_t>{0});
+}
+
 // Goal: eight bytes an entry, and not much slack on the way.
 TEST(IdIndex, MemoryStaysNearEightBytesAnEntry) {
   IdIndex index(kPlenty);
@@ -95,6 +115,7 @@ TEST(IdIndex, MemoryStaysNearEightBytesAnEntry) {
   for (std::uint64_t sequence = 0; sequence < 3000; ++sequence) {
     for (std::uint64_t i = 0; i < ids.size(); ++i) ids[i] = id_of(sequence * 1000 + i);
     ASSERT_TRUE(ok(index.load(ids, sequence)));
+    ASSERT_TRUE(ok(index.finish_load()));
     if (sequence < 1000) continue;
     ASSERT_LT(static_cast<double>(index.bytes()), 14.0 * static_cast<double>(index.entries()));
   }
@@ -140,11 +161,10 @@ TEST(IdIndex, AFailingStoreUndoesTheCall) {
   add(index, twin, ids_of({1}), 0);
   std::vector<Hash128> ids = ids_of({5, 6, 1, 7});
   std::vector<std::uint8_t> duplicate(ids.size());
-  EXPECT_TRUE(fails(index.add(ids, 1, duplicate,
-                              [](auto, auto&) -> Result<bool> {
-                                return fail(Errc::kCorrupt, "unreadable");
-                              }),
-                    Errc::kCorrupt));
+  EXPECT_TRUE(fails(
+      index.add(ids, 1, duplicate,
+                [](auto, auto&) -> Result<bool> { return fail(Errc::kCorrupt, "unreadable"); }),
+      Errc::kCorrupt));
   EXPECT_EQ(index.entries(), 1u);
   EXPECT_EQ(add(index, twin, ids, 1), (std::vector<std::uint8_t>{0, 0, 1, 0}));
 }

@@ -25,7 +25,7 @@ ManualClock& test_clock() {
 constexpr int kAckFd = 9;
 
 struct Ack {
-  std::uint64_t first;   ///< numbers first, first + 1, first + 2 are durable
+  std::uint64_t first;     ///< numbers first, first + 1, first + 2 are durable
   std::uint64_t snapshot;  ///< number of the snapshot committed last; 0: none
 };
 
@@ -150,7 +150,8 @@ TEST(RocksLogCrash, AcknowledgedIsThereOnceAfterAnyKill) {
         auto current = (*log)->open_snapshot();
         ASSERT_TRUE(ok(current));
         ASSERT_GE(current->cursor.next.at(0) + 1, snapshot);
-        const std::string chunk = std::to_string(current->cursor.next[0]) + std::string(50'000, 's');
+        const std::string chunk =
+            std::to_string(current->cursor.next[0]) + std::string(50'000, 's');
         int chunks = 0;
         while (const auto next = *current->next()) {
           ASSERT_EQ(*next, chunk);

@@ -179,6 +179,23 @@ TEST_F(RocksLogTest, IdsAreForgottenAfterTheHorizon) {
   EXPECT_EQ(append_one(*log, {0, 1, 47, 5000})->duplicates, 1u);
 }
 
+// Goal: on opening, only ids within the horizon take memory, even before old ones are deleted.
+TEST_F(RocksLogTest, OpeningLoadsOnlyIdsWithinTheHorizon) {
+  RocksLimits limits;
+  limits.id_horizon = std::chrono::hours(1);
+  auto log = *open(limits);
+  for (std::uint64_t minute = 0; minute < 50; ++minute) {
+    ASSERT_TRUE(ok(append_one(*log, {minute})));
+    clock_.advance(2min);
+  }
+  log.reset();
+  clock_.advance(10min);
+  log = *open(limits);
+  // Minutes 0, 2, ..., 98; now is 110, so that 50 to 98 are within the hour.
+  EXPECT_EQ(log->sizes().id_index_entries, 25u);
+  EXPECT_EQ(append_one(*log, {24, 25, 49})->duplicates, 2u);
+}
+
 // Goal: at the index's ceiling appends are refused whole, reads go on, and once the ids grow old
 // appends go on by themselves.
 TEST_F(RocksLogTest, AFullIdIndexRefusesUntilIdsGrowOld) {
@@ -461,9 +478,8 @@ TEST_F(RocksLogTest, AReadOnlyFileSystemCanBeReadOnly) {
   const SmallDisk disk("size=24m");
   if (!disk.mounted()) GTEST_SKIP() << "mounting needs root";
   const fs::path store = disk.path() / "store";
-  ASSERT_TRUE(ok(append_one(**open_rocks_log(store, Access::kReadWrite, {.disk_free_bytes_min = 0},
-                                             clock_),
-                            {1, 2})));
+  ASSERT_TRUE(ok(append_one(
+      **open_rocks_log(store, Access::kReadWrite, {.disk_free_bytes_min = 0}, clock_), {1, 2})));
   ASSERT_TRUE(disk.remount(MS_RDONLY, nullptr));
   EXPECT_TRUE(fails(open_rocks_log(store, Access::kReadWrite, {}, clock_), Errc::kFailed,
                     "Read-only file system"));

@@ -134,9 +134,9 @@ template <typename T>
 testing::AssertionResult fails(const Result<T>& result, Errc code, std::string_view says = "") {
   if (result) return testing::AssertionFailure() << "no error, expected " << name(code);
   if (result.error().code != code || result.error().message.find(says) == std::string::npos) {
-    return testing::AssertionFailure() << "expected " << name(code) << " saying '" << says
-                                       << "', got " << name(result.error().code) << ": "
-                                       << result.error().message;
+    return testing::AssertionFailure()
+           << "expected " << name(code) << " saying '" << says << "', got "
+           << name(result.error().code) << ": " << result.error().message;
   }
   return testing::AssertionSuccess();
 }

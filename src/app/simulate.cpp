@@ -1,0 +1,122 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "app/commands.h"
+#include "app/progress.h"
+#include "app/real_clock.h"
+#include "population/population.h"
+
+namespace covey::app {
+namespace {
+
+struct Options {
+  population::Spec spec;
+  std::string out, truth, end;
+};
+
+/// A file that is written whole or reported.
+class OutFile {
+ public:
+  static Result<OutFile> open(const std::string& path) {
+    std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wb");
+    if (file == nullptr) {
+      return fail(Errc::kRejected, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+    }
+    return OutFile(file, path);
+  }
+  Result<void> write(std::string_view text) {
+    if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size()) return failed();
+    return {};
+  }
+  Result<void> close() {
+    if (file_.get() == stdout) return std::fflush(stdout) == 0 ? Result<void>() : failed();
+    return std::fclose(file_.release()) == 0 ? Result<void>() : failed();
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const {
+      if (file != stdout) std::fclose(file);
+    }
+  };
+  OutFile(std::FILE* file, std::string path) : file_(file), path_(std::move(path)) {}
+  std::unexpected<Error> failed() const {
+    return fail(Errc::kFailed, fmt::format("writing {}: {}", path_, std::strerror(errno)));
+  }
+  std::unique_ptr<std::FILE, Close> file_;
+  std::string path_;
+};
+
+Result<Exit> simulate(Options& options) {
+  if (!options.end.empty()) options.spec.end = COVEY_TRY(parse_time(options.end));
+  if (const auto faults = options.spec.validate(); !faults.empty()) {
+    return fail(Errc::kRejected, fmt::format("{}", fmt::join(faults, "; ")));
+  }
+  const RealClock clock;
+  const population::Population population(options.spec);
+  OutFile out = COVEY_TRY(OutFile::open(options.out));
+  Progress bar(clock, "simulating");
+  std::uint64_t events = 0;
+  std::string text;
+  const auto about = static_cast<std::uint64_t>(options.spec.learners *
+                                                options.spec.events_per_learner);
+  COVEY_TRY_VOID(population.generate([&](std::span<const population::Drawn> part) -> Result<void> {
+    for (const auto& drawn : part) {
+      population.append_ndjson(drawn, text);
+      if (text.size() < (std::size_t{1} << 20)) continue;
+      COVEY_TRY_VOID(out.write(text));
+      text.clear();
+    }
+    events += part.size();
+    bar.update(events, about, grouped(events) + " events");
+    return {};
+  }));
+  COVEY_TRY_VOID(out.write(text));
+  COVEY_TRY_VOID(out.close());
+  bar.finish();
+  if (!options.truth.empty()) {
+    OutFile truth = COVEY_TRY(OutFile::open(options.truth));
+    text = "learner,archetype\n";
+    for (std::uint32_t l = 0; l < options.spec.learners; ++l) {
+      fmt::format_to(std::back_inserter(text), "{},{}\n", population.learner_name(l),
+                     population::name(population.kind(l)));
+    }
+    COVEY_TRY_VOID(truth.write(text));
+    COVEY_TRY_VOID(truth.close());
+  }
+  fmt::print(stderr, "{} events of {} learners written to {}{}\n", grouped(events),
+             grouped(options.spec.learners), options.out == "-" ? "standard output" : options.out,
+             options.truth.empty() ? "" : ", their kinds to " + options.truth);
+  return Exit::kDone;
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("simulate", "Write the events of simulated learners, for trials and tests");
+  auto& spec = options->spec;
+  command->add_option("--learners", spec.learners, "How many")->capture_default_str();
+  command->add_option("--events-per-learner", spec.events_per_learner, "Mean; some have far more")
+      ->capture_default_str();
+  command->add_option("--seed", spec.seed, "The same seed gives the same events")
+      ->capture_default_str();
+  command->add_option("--days", spec.days, "Days they span")->capture_default_str();
+  command->add_option("--end", options->end, "Where they end (default 2024-07-01T00:00:00Z)")
+      ->type_name("T");
+  command->add_option("--domains", spec.domains, "Domains")->capture_default_str();
+  command->add_option("--capabilities", spec.capabilities, "Capabilities over all domains")
+      ->capture_default_str();
+  command->add_option("--out", options->out, "NDJSON file to write; - is standard output")
+      ->required();
+  command->add_option("--truth", options->truth,
+                      "CSV file for what each learner really is: learner,archetype");
+  command->callback([options, &run] { run = [options] { return simulate(*options); }; });
+}
+
+}  // namespace covey::app

@@ -1,0 +1,423 @@
+#include "population/population.h"
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace covey::population {
+namespace {
+
+using events::EventType;
+
+constexpr std::uint8_t kActedOn = 0x80;
+constexpr std::uint32_t kDay = 86'400;
+constexpr std::uint32_t kHour = 3'600;
+constexpr double kPassEvents = 60e6;          // 16 bytes each, and the slack of growing vectors
+constexpr std::uint32_t kEventsMax = 50'000;  // of one learner
+constexpr std::uint32_t kCapabilitiesMax = 65'536;
+constexpr std::uint32_t kZipfSlots = 4'096;
+
+constexpr std::array<std::string_view, 6> kRegions = {"us-east", "us-west", "europe",
+                                                      "asia",    "latam",   "africa"};
+constexpr std::array<std::string_view, 4> kAges = {"0-17", "18-34", "35-54", "55+"};
+constexpr std::array<std::string_view, 3> kExperience = {"none", "some", "much"};
+constexpr std::uint32_t kProfiles = kRegions.size() * kAges.size() * kExperience.size();
+
+std::array<events::Attribute, 3> attributes_of(std::uint32_t profile) {
+  return {{{"region", kRegions[profile % 6]},
+           {"age_band", kAges[profile / 6 % 4]},
+           {"experience", kExperience[profile / 24 % 3]}}};
+}
+
+/// How a kind of learner behaves on average; single learners vary around it.
+struct Behaviour {
+  double share;         // of the population
+  double novelty;       // probability that a use is of something new
+  double spread;        // domains drawn from
+  double focus;         // probability of the main domain
+  double events_a_day;  // on an active day: the fewer, the more regular
+  double acts;          // probability of acting on feedback
+};
+constexpr std::array<Behaviour, kKinds> kBehaviours = {{
+    {.20, .75, 4, .40, 4.0, .70},
+    {.20, .20, 2, .93, 4.0, .60},
+    {.20, .20, 4, .45, 1.0, .92},
+    {.20, .04, 4, .50, 3.5, .60},
+    {.20, .30, 12, .10, 5.0, .30},
+}};
+
+// What a visit brings, besides practice.
+constexpr double kFeedback = .06, kSession = .03, kPurchase = .004, kComplete = .001;
+
+/// Bell-shaped, mean 0, variance 1, within +-3.5: four uniforms cost a tenth of a true normal.
+double bell(Random& random) {
+  const double sum = random.uniform() + random.uniform() + random.uniform() + random.uniform();
+  return (sum - 2) * 1.7320508075688772;
+}
+
+/// Writes into room that is known to suffice.
+class Line {
+ public:
+  void text(std::string_view piece) {
+    std::memcpy(end_, piece.data(), piece.size());
+    end_ += piece.size();
+  }
+  void number(std::uint32_t value, int width_min) {
+    char digits[10];
+    int n = 0;
+    for (; value > 0 || n < width_min; value /= 10)
+      digits[n++] = static_cast<char>('0' + value % 10);
+    while (n > 0) *end_++ = digits[--n];
+  }
+  std::string_view view() const { return {room_, static_cast<std::size_t>(end_ - room_)}; }
+
+ private:
+  char room_[512];  // the longest line, a profile, has about 220
+  char* end_ = room_;
+};
+
+void put_name(Line& line, std::uint32_t learner) {
+  line.text("sim-");
+  line.number(learner, 7);
+}
+
+}  // namespace
+
+std::string_view name(Kind kind) {
+  constexpr std::array<std::string_view, kKinds> kNames = {
+      "Fast Learner", "Specialist", "Power User", "Long-term Retainer", "Generalist"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::vector<std::string> Spec::validate() const {
+  std::vector<std::string> faults;
+  if (learners == 0) faults.emplace_back("learners must be at least 1");
+  if (!(events_per_learner >= 3 && events_per_learner <= 10'000)) {
+    faults.emplace_back("events per learner must be from 3 to 10000");
+  }
+  if (days == 0 || days > 3650) faults.emplace_back("days must be from 1 to 3650");
+  if (domains == 0 || domains > 1000) faults.emplace_back("domains must be from 1 to 1000");
+  if (capabilities < domains || capabilities >= kCapabilitiesMax) {
+    faults.emplace_back("capabilities must be from the number of domains to 65535");
+  }
+  if (end >= latest_time() || end - std::chrono::days(3651) < earliest_time()) {
+    faults.emplace_back("end must be from 1910 to 2200");
+  }
+  return faults;
+}
+
+struct Population::Habits {
+  Kind kind = Kind::kGeneralist;
+  std::uint32_t visits = 0;  // events besides the few of the life cycle
+  double novelty = 0, focus = 0, events_a_day = 0, acts = 0;
+  std::uint32_t spread = 1, main_domain = 0;
+  std::uint32_t first_day = 0, last_day = 0;
+  double hour = 0;  // of the day's middle
+};
+
+Population::Population(const Spec& spec)
+    : spec_(spec),
+      first_(std::chrono::floor<std::chrono::days>(spec.end) - std::chrono::days(spec.days)),
+      per_domain_(spec.capabilities / spec.domains) {
+  COVEY_CHECK(spec.validate().empty());
+
+  double weight = 0;
+  for (std::uint32_t rank = 1; rank <= per_domain_; ++rank) weight += 1.0 / rank;
+  double below = 1;  // weight of the ranks up to `rank`, counted from 0
+  std::uint16_t rank = 0;
+  for (std::uint32_t slot = 0; slot < kZipfSlots; ++slot) {
+    while (below < weight * (slot + .5) / kZipfSlots && rank + 1u < per_domain_) {
+      below += 1.0 / (++rank + 1);
+    }
+    zipf_.push_back(rank);
+  }
+  for (std::uint32_t day = 0; day < spec.days; ++day) {
+    dates_.push_back(format_time(first_ + std::chrono::days(day)).substr(0, 11));
+  }
+  for (std::uint32_t d = 0; d < spec.domains; ++d) {
+    domains_.push_back(fmt::format("domain-{:02}", d));
+    domain_json_.push_back(fmt::format(R"(,"domain":"{}")", domains_.back()));
+  }
+  for (std::uint32_t c = 0; c < per_domain_ * spec.domains; ++c) {
+    capabilities_.push_back(fmt::format("capability-{:04}", c));
+    capability_json_.push_back(
+        fmt::format(R"(,"capability":"{}"{})", capabilities_.back(), domain_json_[domain_of(c)]));
+  }
+}
+
+std::uint32_t Population::domain_of(std::uint32_t capability) const {
+  return capability / per_domain_;
+}
+
+Random Population::stream(std::uint32_t learner) const {
+  return Random(spec_.seed).fork("learner", learner);
+}
+
+Population::Habits Population::habits(std::uint32_t learner, Random& random) const {
+  Habits h;
+  double u = random.uniform();
+  std::size_t kind = 0;
+  while (kind + 1 < kKinds && u >= kBehaviours[kind].share) u -= kBehaviours[kind++].share;
+  h.kind = static_cast<Kind>(kind);
+  const Behaviour& b = kBehaviours[kind];
+  // Log-normal with sigma 1: a mean of M needs mu = ln M - 1/2. The life cycle's two events at the
+  // start are part of the mean.
+  const double drawn = std::exp(std::log(spec_.events_per_learner - 2) - .5 + random.normal());
+  h.visits = std::clamp(static_cast<std::uint32_t>(std::lround(drawn)), 1u, kEventsMax);
+  const auto vary = [&](double value, double by) {
+    return std::clamp(value * std::exp(by * random.normal()), .005, .98);
+  };
+  h.novelty = vary(b.novelty, .25);
+  h.focus = vary(b.focus, .1);
+  h.acts = vary(b.acts, .1);
+  h.events_a_day = std::max(1.0, b.events_a_day * std::exp(.2 * random.normal()));
+  h.spread = static_cast<std::uint32_t>(
+      std::clamp(b.spread + random.normal(), 1.0, static_cast<double>(spec_.domains)));
+  h.main_domain = static_cast<std::uint32_t>(random.below(spec_.domains));
+  h.last_day = spec_.days - 1;
+  if (random.chance(.3)) h.first_day = static_cast<std::uint32_t>(random.below(spec_.days / 2 + 1));
+  h.first_day = std::min(h.first_day, h.last_day);
+  if (random.chance(.15)) {
+    h.last_day = h.first_day + static_cast<std::uint32_t>(random.below(spec_.days - h.first_day));
+  }
+  h.hour = 15 + 3 * bell(random) + static_cast<double>(learner % 3) * 8;
+  return h;
+}
+
+Kind Population::kind(std::uint32_t learner) const {
+  Random random = stream(learner);
+  return habits(learner, random).kind;
+}
+
+std::uint16_t Population::draw_capability(const Habits& h, Random& random) const {
+  const std::uint64_t domain = random.chance(h.focus)
+                                   ? h.main_domain
+                                   : (h.main_domain + random.below(h.spread)) % spec_.domains;
+  return static_cast<std::uint16_t>(domain * per_domain_ + zipf_[random.below(kZipfSlots)]);
+}
+
+void Population::learner(std::uint32_t index, std::vector<Drawn>& out) const {
+  Random random = stream(index);
+  const Habits h = habits(index, random);
+  out.clear();
+
+  // When: some days of the learner's span, fewer of them at weekends, around a time of day.
+  const std::uint32_t span = h.last_day - h.first_day + 1;
+  const auto wanted_days = static_cast<std::uint32_t>(
+      std::clamp(std::lround(h.visits / h.events_a_day), 1L, static_cast<long>(span)));
+  thread_local std::vector<std::uint32_t> days, seconds;
+  days.clear();
+  const auto draw_day = [&] {
+    return h.first_day + static_cast<std::uint32_t>(random.below(span));
+  };
+  const std::int32_t first_day = day_of(first_);
+  for (std::uint32_t i = 0; i < wanted_days; ++i) {
+    std::uint32_t day = draw_day();
+    const std::int32_t date = first_day + static_cast<std::int32_t>(day);
+    const bool weekend = week_of_day(date) != week_of_day(date + 2);
+    if (weekend && random.chance(.5)) day = draw_day();
+    days.push_back(day);
+  }
+  seconds.clear();
+  for (std::uint32_t i = 0; i < h.visits; ++i) {
+    const double hour = std::fmod(h.hour + 2.5 * bell(random) + 48, 24);
+    seconds.push_back(days[random.below(days.size())] * kDay +
+                      static_cast<std::uint32_t>(hour * kHour));
+  }
+  std::ranges::sort(seconds);
+
+  const auto add = [&](std::uint32_t second, EventType type, std::uint32_t what, bool acted,
+                       std::uint64_t percent) {
+    out.push_back(
+        {index, static_cast<std::uint32_t>(out.size()), second, static_cast<std::uint16_t>(what),
+         static_cast<std::uint8_t>(static_cast<std::uint8_t>(type) | (acted ? kActedOn : 0)),
+         static_cast<std::uint8_t>(percent)});
+  };
+  add(seconds.front(), EventType::kProfile, 0, false, random.below(kProfiles));
+  add(seconds.front(), EventType::kEnrol, h.main_domain, false, 0);
+
+  // What: something new, or something used before, rather lately than long ago.
+  thread_local std::vector<std::uint16_t> used;
+  thread_local std::bitset<kCapabilitiesMax> known;
+  used.clear();
+  for (const std::uint32_t second : seconds) {
+    double what = random.uniform();
+    if ((what -= kFeedback) < 0) {
+      add(second, EventType::kFeedback, 0, random.chance(h.acts), 0);
+    } else if ((what -= kSession) < 0) {
+      add(second, EventType::kSession, 0, false, 0);
+    } else if ((what -= kPurchase) < 0) {
+      add(second, EventType::kPurchase, 0, false, random.below(100));
+    } else if ((what -= kComplete) < 0) {
+      add(second, EventType::kComplete, h.main_domain, false, 0);
+    } else {
+      std::uint16_t capability = 0;
+      if (used.empty() || random.chance(h.novelty)) {
+        capability = draw_capability(h, random);
+        // What many use is drawn again and again; a few more tries keep the new new.
+        for (int more = 0; known[capability] && more < 4; ++more) {
+          capability = draw_capability(h, random);
+        }
+        if (!known[capability]) {
+          known.set(capability);
+          used.push_back(capability);
+        }
+      } else {
+        const double back = random.uniform() * random.uniform();
+        capability = used[used.size() - 1 -
+                          static_cast<std::size_t>(back * static_cast<double>(used.size()))];
+      }
+      add(second, EventType::kPractice, capability, false, 30 + random.below(71));
+    }
+  }
+  for (const std::uint16_t capability : used) known.reset(capability);
+  if (h.last_day + 1 < spec_.days && random.chance(.5)) {
+    add(seconds.back(), EventType::kWithdraw, h.main_domain, false, 0);
+  }
+}
+
+Result<void> Population::generate(
+    const std::function<Result<void>(std::span<const Drawn>)>& sink) const {
+  const double expected = spec_.learners * spec_.events_per_learner;
+  const auto passes = std::clamp<std::uint32_t>(
+      static_cast<std::uint32_t>(std::ceil(expected / kPassEvents)), 1, spec_.days);
+  std::vector<Drawn> one, sorted;
+  std::vector<std::vector<Drawn>> hours;
+  for (std::uint32_t pass = 0; pass < passes; ++pass) {
+    const std::uint32_t begin = spec_.days * pass / passes * kDay;
+    const std::uint32_t end = spec_.days * (pass + 1) / passes * kDay;
+    hours.assign((end - begin) / kHour, {});
+    for (std::uint32_t l = 0; l < spec_.learners; ++l) {
+      learner(l, one);
+      for (const Drawn& d : one) {
+        if (d.second >= begin && d.second < end) hours[(d.second - begin) / kHour].push_back(d);
+      }
+    }
+    for (auto& hour : hours) {
+      if (hour.empty()) continue;
+      // They came in order of learner and sequence; counting keeps that within a second.
+      std::array<std::uint32_t, kHour + 1> at{};
+      for (const Drawn& d : hour) ++at[d.second % kHour + 1];
+      for (std::uint32_t s = 0; s < kHour; ++s) at[s + 1] += at[s];
+      sorted.resize(hour.size());
+      for (const Drawn& d : hour) sorted[at[d.second % kHour]++] = d;
+      std::vector<Drawn>().swap(hour);
+      COVEY_TRY_VOID(sink(sorted));
+    }
+  }
+  return {};
+}
+
+std::string Population::learner_name(std::uint32_t learner) const {
+  Line line;
+  put_name(line, learner);
+  return std::string(line.view());
+}
+
+events::Event Population::event(const Drawn& d, Scratch& s) const {
+  Line line;
+  put_name(line, d.learner);
+  s.learner = line.view();
+  line.text("-");
+  line.number(d.sequence, 1);
+  s.id = line.view();
+  events::Event event;
+  event.id = s.id;
+  event.learner = s.learner;
+  event.time = first_ + std::chrono::seconds(d.second);
+  event.type = d.event_type();
+  switch (event.type) {
+    case EventType::kPractice:
+      event.capability = capabilities_[d.capability];
+      event.domain = domains_[domain_of(d.capability)];
+      event.score = d.percent / 100.0;
+      break;
+    case EventType::kFeedback:
+      event.acted_on = d.acted_on();
+      break;
+    case EventType::kEnrol:
+    case EventType::kComplete:
+    case EventType::kWithdraw:
+      event.domain = domains_[d.capability];
+      break;
+    case EventType::kPurchase:
+      event.amount = (50 + d.percent) / 10.0;
+      event.currency = "EUR";
+      break;
+    case EventType::kProfile: {
+      const auto attributes = attributes_of(d.percent);
+      s.attributes.assign(attributes.begin(), attributes.end());
+      event.attributes = s.attributes;
+      break;
+    }
+    case EventType::kSession:
+      break;
+  }
+  return event;
+}
+
+void Population::append_ndjson(const Drawn& d, std::string& out) const {
+  Line line;
+  line.text(R"({"id":")");
+  put_name(line, d.learner);
+  line.text("-");
+  line.number(d.sequence, 1);
+  line.text(R"(","learner":")");
+  put_name(line, d.learner);
+  line.text(R"(","time":")");
+  line.text(dates_[d.second / kDay]);
+  line.number(d.second % kDay / kHour, 2);
+  line.text(":");
+  line.number(d.second % kHour / 60, 2);
+  line.text(":");
+  line.number(d.second % 60, 2);
+  line.text(R"(Z","type":")");
+  line.text(events::name(d.event_type()));
+  line.text("\"");
+  switch (d.event_type()) {
+    case EventType::kPractice:
+      line.text(capability_json_[d.capability]);
+      line.text(R"(,"score":)");
+      line.number(d.percent / 100, 1);
+      line.text(".");
+      line.number(d.percent % 100, 2);
+      break;
+    case EventType::kFeedback:
+      line.text(d.acted_on() ? R"(,"acted_on":true)" : R"(,"acted_on":false)");
+      break;
+    case EventType::kEnrol:
+    case EventType::kComplete:
+    case EventType::kWithdraw:
+      line.text(domain_json_[d.capability]);
+      break;
+    case EventType::kPurchase:
+      line.text(R"(,"amount":)");
+      line.number((50u + d.percent) / 10, 1);
+      line.text(".");
+      line.number((50u + d.percent) % 10, 1);
+      line.text(R"(,"currency":"EUR")");
+      break;
+    case EventType::kProfile: {
+      std::string_view before = R"(,"attributes":{")";
+      for (const auto& [key, value] : attributes_of(d.percent)) {
+        line.text(before);
+        line.text(key);
+        line.text(R"(":")");
+        line.text(value);
+        before = R"(",")";
+      }
+      line.text("\"}");
+      break;
+    }
+    case EventType::kSession:
+      break;
+  }
+  line.text("}\n");
+  out.append(line.view());
+}
+
+}  // namespace covey::population
