@@ -138,14 +138,16 @@ void print_table(const cohorts::Discovery& run) {
              run.adjusted_rand_index
                  ? fmt::format(", agreement with the run before {:.3f}", *run.adjusted_rand_index)
                  : "");
-  fmt::print("{:>3}  {:<19}{:>9}  {:<19}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}\n", "id", "archetype",
+  fmt::print("{:>3}  {:<19}{:>9}  {:<19}{:>10}{:>10}{:>11}{:>10}{:>11}{:>8}\n", "id", "archetype",
              "learners", "share", "velocity", "affinity", "frequency", "feedback", "retention",
              "stable");
   for (const auto& c : run.cohorts) {
     fmt::print("{:>3}  {:<19}{:>9}  {} {:>4.1f} %", c.id, name(c.archetype), grouped(c.size),
                bar(c.share, 12), c.share * 100);
-    for (const auto field : learners::kTraitFields) fmt::print("{:>9.2f}", c.centroid.*field);
-    fmt::print("{:>9.2f}\n", c.stability);
+    fmt::print("{:>10.2f}{:>10.2f}{:>11.2f}{:>10.2f}{:>11.2f}{:>8.2f}\n",
+               c.centroid.learning_velocity, c.centroid.domain_affinity,
+               c.centroid.interaction_frequency, c.centroid.feedback_responsiveness,
+               c.centroid.retention_strength, c.stability);
   }
   fmt::print("\n");
   for (const auto& c : run.cohorts) {

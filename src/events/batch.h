@@ -87,7 +87,12 @@ class Batch {
   static constexpr std::size_t kStringBytesMax = std::size_t{1} << 30;
 
  private:
+  struct Decoder;
+
   std::size_t string_bytes() const;
+  std::string_view extras(std::uint32_t row) const;
+  bool fill(std::uint32_t row, Event& event, std::vector<Attribute>& attributes) const;
+  void see(Time time, RowPart part, bool first);
 
   Dictionary learners_, capabilities_, domains_;
   std::vector<std::uint32_t> learner_, capability_, domain_;
@@ -96,7 +101,7 @@ class Batch {
   std::vector<Hash128> id_hash_;
   std::string ids_;                       // one after the other
   std::vector<std::uint32_t> id_end_;
-  std::string extras_;                    // score, duration, amount, count, attributes: tagged
+  std::string extras_;                    // what has no column, tagged: score, amount, attributes, ...
   std::vector<std::uint32_t> extra_end_;
   Time newest_{}, oldest_{};
   std::uint32_t rows_ = 0;

@@ -16,7 +16,6 @@ using events::EventType;
 constexpr std::uint8_t kActedOn = 0x80;
 constexpr std::uint32_t kDay = 86'400;
 constexpr std::uint32_t kHour = 3'600;
-constexpr double kPassEvents = 60e6;          // 16 bytes each, and the slack of growing vectors
 constexpr std::uint32_t kEventsMax = 50'000;  // of one learner
 constexpr std::uint32_t kCapabilitiesMax = 65'536;
 constexpr std::uint32_t kZipfSlots = 4'096;
@@ -280,11 +279,12 @@ void Population::learner(std::uint32_t index, std::vector<Drawn>& out) const {
   }
 }
 
-Result<void> Population::generate(
-    const std::function<Result<void>(std::span<const Drawn>)>& sink) const {
+Result<void> Population::generate(const std::function<Result<void>(std::span<const Drawn>)>& sink,
+                                  std::uint64_t at_once) const {
+  COVEY_CHECK(at_once > 0);
   const double expected = spec_.learners * spec_.events_per_learner;
-  const auto passes = std::clamp<std::uint32_t>(
-      static_cast<std::uint32_t>(std::ceil(expected / kPassEvents)), 1, spec_.days);
+  const auto passes = static_cast<std::uint32_t>(std::clamp(
+      std::ceil(expected / static_cast<double>(at_once)), 1.0, static_cast<double>(spec_.days)));
   std::vector<Drawn> one, sorted;
   std::vector<std::vector<Drawn>> hours;
   for (std::uint32_t pass = 0; pass < passes; ++pass) {

@@ -62,9 +62,10 @@ class Population {
   explicit Population(const Spec& spec);
 
   /// All events in order of time, as a real log has them, an hour a piece; stops at the first
-  /// error of `sink`. Events of one second are in order of learner. Memory: at most about 2 GiB,
-  /// for it goes over the learners as often as that takes (once per 60 M events).
-  Result<void> generate(const std::function<Result<void>(std::span<const Drawn>)>& sink) const;
+  /// error of `sink`. Events of one second are in order of learner. About `at_once` events are held
+  /// at a time, 16 to 32 bytes each; the learners are gone over as often as that takes.
+  Result<void> generate(const std::function<Result<void>(std::span<const Drawn>)>& sink,
+                        std::uint64_t at_once = 60'000'000) const;
 
   /// One learner's events, in order of time.
   void learner(std::uint32_t index, std::vector<Drawn>& out) const;

@@ -659,6 +659,7 @@ Task<void> Connection::refuse() {
   began_ = state_->clock.now();
   response_.clear();
   refuse_with(503, "too-many-connections", "the server has as many connections as it takes");
+  // Not `if (co_await send()) co_await linger();`: g++ 12 makes code of it that crashes.
   const bool sent = co_await send(false);
   state_->handler.finished(request_, response_, state_->clock.now() - began_);
   if (sent) {
@@ -691,7 +692,9 @@ Task<void> Connection::run() {
     }
     if (read == Read::kReady) {
       const auto most = handler.admit(request_, response_);
-      if (most && !parser_->is_done()) read = co_await read_body(*most);
+      if (most && !parser_->is_done()) {
+        read = co_await read_body(*most);
+      }
       if (read == Read::kGone) co_return;
       if (!most) read = Read::kRefused;
     }

@@ -128,11 +128,19 @@ TEST(RocksLogCrash, AcknowledgedIsThereOnceAfterAnyKill) {
       const auto began = child.next();
       if (!began) FAIL() << "the store did not open";
       acknowledged = began->first + 3;
-      const auto life = std::chrono::microseconds(random.below(60'000));
-      const std::jthread killer([&] {
-        std::this_thread::sleep_for(life);
-        child.kill();
-      });
+      // Some acknowledgements, then a moment that falls anywhere in the work on the next; once, a
+      // committed snapshot is waited for, so that there is one to lose.
+      const std::uint64_t acks = 1 + random.below(80);
+      const auto moment = std::chrono::microseconds(random.below(4'000));
+      for (std::uint64_t seen = 1; seen < acks || (round == 5 && snapshot == 0 && seen < 20'000);
+           ++seen) {
+        const auto ack = child.next();
+        if (!ack) FAIL() << "the child died by itself";
+        acknowledged = ack->first + 3;
+        snapshot = std::max(snapshot, ack->snapshot);
+      }
+      std::this_thread::sleep_for(moment);
+      child.kill();
       while (const auto ack = child.next()) {
         acknowledged = ack->first + 3;
         snapshot = std::max(snapshot, ack->snapshot);
