@@ -18,7 +18,7 @@ static_assert(std::endian::native == std::endian::little, "the stored format is 
 enum Extra : std::uint8_t {
   kScore = 1,
   kDuration = 2,
-  kAmount = 3,      // number, then a text: the currency
+  kAmount = 3,  // number, then a text: the currency
   kCount = 4,
   kAttribute = 5,   // two texts
   kActedOn = 6,     // on an event that is not kFeedback
@@ -103,7 +103,8 @@ bool read_extras(std::string_view in, Event& event, std::vector<Attribute>& attr
       case kCapability:
         if (!take_text(in, event.capability)) return false;
         break;
-      default: return false;
+      default:
+        return false;
     }
   }
   return true;
@@ -188,8 +189,8 @@ std::uint32_t Dictionary::intern(std::string_view text) {
 }
 
 void Dictionary::grow() {
-  const std::vector<std::uint64_t> old = std::exchange(
-      slots_, std::vector<std::uint64_t>(slots_.empty() ? 64 : slots_.size() * 2, 0));
+  const std::vector<std::uint64_t> old =
+      std::exchange(slots_, std::vector<std::uint64_t>(slots_.empty() ? 64 : slots_.size() * 2, 0));
   const std::size_t mask = slots_.size() - 1;
   for (const std::uint64_t entry : old) {
     if (entry == 0) continue;
@@ -332,8 +333,8 @@ Batch Batch::select(std::span<const std::uint8_t> keep) const {
   Batch kept;
   // Only strings of kept events go along; each is interned once, however many events name it.
   const auto renumber = [](const Dictionary& from, Dictionary& to) {
-    return [&from, &to, known = std::vector<std::uint32_t>(from.size(), kNone)](
-               std::uint32_t index) mutable {
+    return [&from, &to,
+            known = std::vector<std::uint32_t>(from.size(), kNone)](std::uint32_t index) mutable {
       if (index == kNone) return kNone;
       if (known[index] == kNone) known[index] = to.intern(from[index]);
       return known[index];
@@ -395,9 +396,14 @@ std::string Batch::encode() const {
   // The divisor is a constant in each case, which divides four times faster.
   const auto since = [&](std::size_t i) { return static_cast<std::uint64_t>(time_[i] - base); };
   switch (unit) {
-    case 1'000'000: put_packed(out, size(), [&](auto i) { return since(i) / 1'000'000; }); break;
-    case 1'000: put_packed(out, size(), [&](auto i) { return since(i) / 1'000; }); break;
-    default: put_packed(out, size(), since);
+    case 1'000'000:
+      put_packed(out, size(), [&](auto i) { return since(i) / 1'000'000; });
+      break;
+    case 1'000:
+      put_packed(out, size(), [&](auto i) { return since(i) / 1'000; });
+      break;
+    default:
+      put_packed(out, size(), since);
   }
   out.append(reinterpret_cast<const char*>(kind_.data()), kind_.size());
 
@@ -413,9 +419,8 @@ std::string Batch::encode() const {
     before = now;
   }
   put_packed(out, size(), [&](std::size_t i) { return shared[i]; });
-  put_packed(out, size(), [&](std::size_t i) {
-    return id_end_[i] - (i == 0 ? 0 : id_end_[i - 1]) - shared[i];
-  });
+  put_packed(out, size(),
+             [&](std::size_t i) { return id_end_[i] - (i == 0 ? 0 : id_end_[i - 1]) - shared[i]; });
   put(out, static_cast<std::uint32_t>(tails.size()));
   out.append(tails);
   put_packed(out, size(),
@@ -465,8 +470,7 @@ struct Batch::Decoder {
   bool times(std::size_t events) {
     std::int64_t base = 0;
     std::uint32_t unit = 0;
-    if (!take(in, base) || !take(in, unit) ||
-        (unit != 1 && unit != 1'000 && unit != 1'000'000)) {
+    if (!take(in, base) || !take(in, unit) || (unit != 1 && unit != 1'000 && unit != 1'000'000)) {
       return false;
     }
     const std::int64_t least = earliest_time().time_since_epoch().count();
@@ -559,9 +563,12 @@ struct Batch::Decoder {
       switch (type) {
         case EventType::kPractice:
           return batch.domain_[row] == kNone ? "practice without a domain" : "";
-        case EventType::kProfile: return "profile without attributes";
-        case EventType::kPurchase: return "purchase without an amount";
-        default: return {};
+        case EventType::kProfile:
+          return "profile without attributes";
+        case EventType::kPurchase:
+          return "purchase without an amount";
+        default:
+          return {};
       }
     }
     Event event;

@@ -50,11 +50,11 @@ class Batch {
   std::size_t memory_bytes() const;
 
   // Columns, all `size()` long.
-  std::span<const std::uint32_t> learner() const { return learner_; }  ///< into learners()
-  std::span<const std::int64_t> time_us() const { return time_; }      ///< since 1970, UTC
+  std::span<const std::uint32_t> learner() const { return learner_; }        ///< into learners()
+  std::span<const std::int64_t> time_us() const { return time_; }            ///< since 1970, UTC
   std::span<const std::uint32_t> capability() const { return capability_; }  ///< kPractice only
   std::span<const std::uint32_t> domain() const { return domain_; }  ///< kNone where not given
-  std::span<const Hash128> id_hash() const { return id_hash_; }  ///< hash128(id)
+  std::span<const Hash128> id_hash() const { return id_hash_; }      ///< hash128(id)
   EventType type(std::uint32_t row) const { return static_cast<EventType>(kind_[row] & 0x0f); }
   RowPart part(std::uint32_t row) const { return static_cast<RowPart>((kind_[row] >> 4) & 3); }
   bool acted_on(std::uint32_t row) const { return (kind_[row] & 0x40) != 0; }
@@ -99,9 +99,9 @@ class Batch {
   std::vector<std::int64_t> time_;
   std::vector<std::uint8_t> kind_;  // 0-3 type, 4-5 part, 6 acted_on
   std::vector<Hash128> id_hash_;
-  std::string ids_;                       // one after the other
+  std::string ids_;  // one after the other
   std::vector<std::uint32_t> id_end_;
-  std::string extras_;                    // what has no column, tagged: score, amount, attributes, ...
+  std::string extras_;  // what has no column, tagged: score, amount, attributes, ...
   std::vector<std::uint32_t> extra_end_;
   Time newest_{}, oldest_{};
   std::uint32_t rows_ = 0;

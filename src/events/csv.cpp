@@ -46,8 +46,12 @@ std::optional<double> number(std::string_view text) {
 std::string set(Event& event, unsigned field, const std::string& cell) {
   const std::string_view name = kNames[field];
   switch (field) {
-    case kId: event.id = cell; return {};
-    case kLearner: event.learner = cell; return {};
+    case kId:
+      event.id = cell;
+      return {};
+    case kLearner:
+      event.learner = cell;
+      return {};
     case kTime: {
       const auto time = parse_time(cell);
       if (!time) return "time: " + time.error().message;
@@ -56,33 +60,41 @@ std::string set(Event& event, unsigned field, const std::string& cell) {
     }
     case kType: {
       const auto type = event_type(cell);
-      if (!type) return fmt::format("unknown type '{}'{}", cell, did_you_mean(cell, kTypeNames));
+      if (!type)
+        return fmt::format("unknown type '{}'{}", shown(cell), did_you_mean(cell, kTypeNames));
       event.type = *type;
       return {};
     }
-    case kCapability: event.capability = cell; return {};
-    case kDomain: event.domain = cell; return {};
+    case kCapability:
+      event.capability = cell;
+      return {};
+    case kDomain:
+      event.domain = cell;
+      return {};
     case kActedOn:
       if (cell != "true" && cell != "false" && cell != "1" && cell != "0") {
-        return fmt::format("acted_on '{}' must be true or false", cell);
+        return fmt::format("acted_on '{}' must be true or false", shown(cell));
       }
       event.acted_on = cell == "true" || cell == "1";
       return {};
-    case kCurrency: event.currency = cell; return {};
+    case kCurrency:
+      event.currency = cell;
+      return {};
     case kCount: {
       std::uint32_t count = 0;
       const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), count);
       if (error != std::errc() || end != cell.data() + cell.size()) {
-        return fmt::format("count '{}' must be a whole number from 0 to 4294967295", cell);
+        return fmt::format("count '{}' must be a whole number from 0 to 4294967295", shown(cell));
       }
       event.count = count;
       return {};
     }
     default: {
       const auto value = number(cell);
-      if (!value) return fmt::format("{} '{}' must be a number", name, cell);
-      (field == kScore ? event.score : field == kDuration ? event.duration_s : event.amount) =
-          *value;
+      if (!value) return fmt::format("{} '{}' must be a number", name, shown(cell));
+      (field == kScore      ? event.score
+       : field == kDuration ? event.duration_s
+                            : event.amount) = *value;
       return {};
     }
   }
@@ -94,7 +106,7 @@ Result<Csv> Csv::from_header(std::string_view header_line) {
   while (!header_line.empty() && (header_line.back() == '\n' || header_line.back() == '\r')) {
     header_line.remove_suffix(1);
   }
-  if (header_line.starts_with("\xef\xbb\xbf")) header_line.remove_prefix(3);
+  if (header_line.starts_with(kByteOrderMark)) header_line.remove_prefix(kByteOrderMark.size());
   Csv csv;
   csv.header_ = header_line;
   std::vector<std::string> names;
@@ -104,7 +116,7 @@ Result<Csv> Csv::from_header(std::string_view header_line) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::string& name = names[i];
     if (std::ranges::count(names, name) > 1) {
-      return fail(Errc::kRejected, fmt::format("column '{}' stands twice", name));
+      return fail(Errc::kRejected, fmt::format("column '{}' stands twice", shown(name)));
     }
     if (name.starts_with(kAttributePrefix) && name.size() > kAttributePrefix.size()) {
       csv.column_.push_back(kAttribute);
@@ -113,12 +125,11 @@ Result<Csv> Csv::from_header(std::string_view header_line) {
     }
     const auto found = std::ranges::find(kNames, name);
     if (found == kNames.end()) {
-      return fail(Errc::kRejected,
-                  fmt::format("unknown column '{}'{} Columns are {} and attributes.<key>", name,
-                              near_match(name, kNames).empty()
-                                  ? "."
-                                  : did_you_mean(name, kNames),
-                              fmt::join(kNames, ", ")));
+      return fail(
+          Errc::kRejected,
+          fmt::format("unknown column '{}'{} Columns are {} and attributes.<key>", shown(name),
+                      near_match(name, kNames).empty() ? "." : did_you_mean(name, kNames),
+                      fmt::join(kNames, ", ")));
     }
     csv.column_.push_back(static_cast<unsigned>(found - kNames.begin()));
     csv.attribute_.emplace_back();
@@ -147,7 +158,7 @@ void Csv::parse(std::string_view text, const Source& source, Parsed& out) {
     attributes_.clear();
     bool typed = false, timed = false;
     if (!sound) {
-      broken = "a quote is not closed or stands inside a cell";
+      broken = "a quote is not closed, or stands inside a cell that does not begin with one";
     } else if (cells_.size() != column_.size()) {
       broken = fmt::format("{} cells where the header has {}", cells_.size(), column_.size());
     } else {
@@ -168,8 +179,7 @@ void Csv::parse(std::string_view text, const Source& source, Parsed& out) {
       reject(out, source, here, std::move(broken), row, "csv");
     } else {
       if (event.id.empty()) {
-        id_.assign(source.name);
-        fmt::format_to(std::back_inserter(id_), ":{}", here);
+        place_id(source, here, id_);
         event.id = id_;
       }
       event.attributes = attributes_;

@@ -22,8 +22,8 @@ class Csv {
 
  private:
   std::string header_;
-  std::vector<unsigned> column_;         // field of each column; kAttribute for attributes.*
-  std::vector<std::string> attribute_;   // its key, by column
+  std::vector<unsigned> column_;        // field of each column; kAttribute for attributes.*
+  std::vector<std::string> attribute_;  // its key, by column
   std::vector<std::string> cells_;
   std::vector<Attribute> attributes_;
   std::string id_;

@@ -49,15 +49,15 @@ struct Event {
   Time time;
   EventType type = EventType::kSession;
   RowPart part = RowPart::kWhole;
-  std::string_view capability;  ///< kPractice: required
-  std::string_view domain;      ///< kPractice: required; kEnrol, kComplete, kWithdraw: optional
-  std::optional<bool> acted_on;             ///< kFeedback: required
-  std::optional<double> score;              ///< 0..1
-  std::optional<double> duration_s;         ///< seconds, >= 0
-  std::optional<double> amount;             ///< kPurchase: required
-  std::string_view currency;                ///< kPurchase: required, ISO 4217, three letters
-  std::optional<std::uint32_t> count;       ///< how often within the row's period (OULAD clicks)
-  std::span<const Attribute> attributes;    ///< kProfile: required; else optional
+  std::string_view capability;   ///< kPractice: required
+  std::string_view domain;       ///< kPractice: required; kEnrol, kComplete, kWithdraw: optional
+  std::optional<bool> acted_on;  ///< kFeedback: required
+  std::optional<double> score;   ///< 0..1
+  std::optional<double> duration_s;       ///< seconds, >= 0
+  std::optional<double> amount;           ///< kPurchase: required
+  std::string_view currency;              ///< kPurchase: required, ISO 4217, three letters
+  std::optional<std::uint32_t> count;     ///< how often within the row's period (OULAD clicks)
+  std::span<const Attribute> attributes;  ///< kProfile: required; else optional
 };
 
 /// Empty when `text` is at most `bytes_max` of valid UTF-8 without control characters, else what is

@@ -1,5 +1,6 @@
 #include "events/ndjson.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <string>
@@ -37,11 +38,31 @@ constexpr std::array<std::string_view, kFields> kNames = {
 constexpr std::array<std::string_view, kEventTypes> kTypeNames = {
     "practice", "feedback", "session", "profile", "enrol", "complete", "withdraw", "purchase"};
 
+/// By length first: each length has three names at most.
 unsigned field_of(std::string_view name) {
-  for (unsigned i = 0; i < kFields; ++i) {
-    if (kNames[i] == name) return i;
+  const auto among = [name](auto... fields) {
+    unsigned found = kFields;
+    ((kNames[fields] == name ? found = fields : found), ...);
+    return found;
+  };
+  switch (name.size()) {
+    case 2:
+      return among(kId);
+    case 4:
+      return among(kTime, kType);
+    case 5:
+      return among(kScore, kCount);
+    case 6:
+      return among(kDomain, kAmount);
+    case 7:
+      return among(kLearner);
+    case 8:
+      return among(kActedOn, kCurrency);
+    case 10:
+      return among(kCapability, kDuration, kAttributes);
+    default:
+      return kFields;
   }
-  return kFields;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -65,7 +86,7 @@ bool integer(std::string_view text) {
 
 struct Ndjson::State {
   ondemand::parser parser;
-  std::string padded;
+  std::string padded;  // a line that ends too near the end of the text, and room behind it
   std::string id;
   std::vector<Attribute> attributes;
 
@@ -76,19 +97,40 @@ struct Ndjson::State {
 
 namespace {
 
+constexpr std::string_view kNameForm = "a string or a whole number";
+
 std::string expected(std::string_view field, std::string_view what) {
   return fmt::format("{} must be {}", field, what);
 }
 
+/// A string. Without a backslash it is lent from the line itself, which needs no copy.
+bool text_of(ondemand::value value, std::string_view& text) {
+  const std::string_view token = trimmed(value.raw_json_token());
+  if (token.size() >= 2 && token.front() == '"' && token.back() == '"' &&
+      token.find('\\') == std::string_view::npos) {
+    text = token.substr(1, token.size() - 2);
+    ondemand::raw_json_string taken;
+    return value.get_raw_json_string().get(taken) == simdjson::SUCCESS;
+  }
+  return value.get_string().get(text) == simdjson::SUCCESS;
+}
+
+/// The key as it stands between its quotes; empty if it is longer than any field's name or has an
+/// escape. The bytes behind it are the rest of the line and its padding, so looking is safe.
+std::string_view plain_key(ondemand::raw_json_string key) {
+  constexpr std::size_t kLongest = 10;
+  const char* const text = key.raw();
+  for (std::size_t i = 0; i <= kLongest; ++i) {
+    if (text[i] == '"') return {text, i};
+    if (text[i] == '\\') break;
+  }
+  return {};
+}
+
 /// A string, or an integer taken as its text: people send numeric ids.
 bool name_of(ondemand::value value, std::string_view& text) {
-  ondemand::json_type type{};
-  if (value.type().get(type) != simdjson::SUCCESS) return false;
-  if (type == ondemand::json_type::string) {
-    return value.get_string().get(text) == simdjson::SUCCESS;
-  }
-  if (type != ondemand::json_type::number) return false;
   const std::string_view token = trimmed(value.raw_json_token());
+  if (token.starts_with('"')) return text_of(value, text);
   double check = 0;
   if (!integer(token) || value.get_double().get(check) != simdjson::SUCCESS) return false;
   text = token;
@@ -114,13 +156,13 @@ std::string Ndjson::State::read_attributes(ondemand::value value) {
     std::string_view text;
     switch (type) {
       case ondemand::json_type::string:
-        if (item.get_string().get(text) != simdjson::SUCCESS) return "not valid JSON in attributes";
+        if (!text_of(item, text)) return "not valid JSON in attributes";
         break;
       case ondemand::json_type::number: {
         text = trimmed(item.raw_json_token());
         double check = 0;
         if (item.get_double().get(check) != simdjson::SUCCESS) {
-          return fmt::format("attribute '{}' is not a number", key);
+          return fmt::format("attribute '{}' is not a number", shown(key));
         }
         break;
       }
@@ -137,10 +179,11 @@ std::string Ndjson::State::read_attributes(ondemand::value value) {
         }
         continue;
       }
-      default: return fmt::format("attribute '{}' must be a string, a number or a boolean", key);
+      default:
+        return fmt::format("attribute '{}' must be a string, a number or a boolean", shown(key));
     }
     for (const auto& [other, ignored] : attributes) {
-      if (other == key) return fmt::format("attribute '{}' stands twice", key);
+      if (other == key) return fmt::format("attribute '{}' stands twice", shown(key));
     }
     if (attributes.size() == kAttributesMax) {
       return fmt::format("more than {} attributes", kAttributesMax);
@@ -156,13 +199,13 @@ std::string Ndjson::State::read_field(unsigned field, ondemand::value value, Eve
   double number = 0;
   switch (field) {
     case kId:
-      if (!name_of(value, event.id)) return expected(name, "a string");
+      if (!name_of(value, event.id)) return expected(name, kNameForm);
       if (event.id.empty()) return "id is empty; leave the field out or fill it";
       return {};
     case kLearner:
-      return name_of(value, event.learner) ? std::string() : expected(name, "a string");
+      return name_of(value, event.learner) ? std::string() : expected(name, kNameForm);
     case kTime: {
-      if (value.get_string().get(text) != simdjson::SUCCESS) {
+      if (!text_of(value, text)) {
         return expected(name, "a string such as \"2014-02-01T12:00:00Z\"");
       }
       const auto time = parse_time(text);
@@ -171,16 +214,17 @@ std::string Ndjson::State::read_field(unsigned field, ondemand::value value, Eve
       return {};
     }
     case kType: {
-      if (value.get_string().get(text) != simdjson::SUCCESS) return expected(name, "a string");
+      if (!text_of(value, text)) return expected(name, "a string");
       const auto type = event_type(text);
-      if (!type) return fmt::format("unknown type '{}'{}", text, did_you_mean(text, kTypeNames));
+      if (!type)
+        return fmt::format("unknown type '{}'{}", shown(text), did_you_mean(text, kTypeNames));
       event.type = *type;
       return {};
     }
     case kCapability:
-      return name_of(value, event.capability) ? std::string() : expected(name, "a string");
+      return name_of(value, event.capability) ? std::string() : expected(name, kNameForm);
     case kDomain:
-      return name_of(value, event.domain) ? std::string() : expected(name, "a string");
+      return name_of(value, event.domain) ? std::string() : expected(name, kNameForm);
     case kActedOn: {
       bool flag = false;
       if (value.get_bool().get(flag) != simdjson::SUCCESS) return expected(name, "true or false");
@@ -191,13 +235,13 @@ std::string Ndjson::State::read_field(unsigned field, ondemand::value value, Eve
     case kDuration:
     case kAmount:
       if (value.get_double().get(number) != simdjson::SUCCESS) return expected(name, "a number");
-      (field == kScore ? event.score : field == kDuration ? event.duration_s : event.amount) =
-          number;
+      (field == kScore      ? event.score
+       : field == kDuration ? event.duration_s
+                            : event.amount) = number;
       return {};
     case kCurrency:
-      return value.get_string().get(event.currency) == simdjson::SUCCESS
-                 ? std::string()
-                 : expected(name, "an ISO 4217 code such as \"EUR\"");
+      return text_of(value, event.currency) ? std::string()
+                                            : expected(name, "an ISO 4217 code such as \"EUR\"");
     case kCount: {
       std::uint64_t count = 0;
       if (value.get_uint64().get(count) != simdjson::SUCCESS ||
@@ -207,7 +251,8 @@ std::string Ndjson::State::read_field(unsigned field, ondemand::value value, Eve
       event.count = static_cast<std::uint32_t>(count);
       return {};
     }
-    default: return read_attributes(value);
+    default:
+      return read_attributes(value);
   }
 }
 
@@ -224,22 +269,30 @@ std::string Ndjson::State::read(std::string_view line, std::size_t capacity, Eve
   if (document.get_object().get(object) != simdjson::SUCCESS) {
     return "not a JSON object; each line is one event as {...}";
   }
-  unsigned seen = 0;
+  unsigned seen = 0, absent = 0;
   attributes.clear();
   for (auto entry : object) {
-    std::string_view name;
+    ondemand::raw_json_string key;
     ondemand::value value;
-    if (const auto error = entry.unescaped_key().get(name)) return broken(error);
-    if (const auto error = entry.value().get(value)) return broken(error);
-    const unsigned field = field_of(name);
+    if (const auto error = entry.key().get(key)) return broken(error);
+    std::string_view name = plain_key(key);
+    unsigned field = field_of(name);
     if (field == kFields) {
-      return fmt::format("unknown field '{}'{}", name.substr(0, 64), did_you_mean(name, kNames));
+      // Escaped, or not ours.
+      if (const auto error = entry.unescaped_key().get(name)) return broken(error);
+      field = field_of(name);
+    }
+    if (const auto error = entry.value().get(value)) return broken(error);
+    if (field == kFields) {
+      return fmt::format("unknown field '{}'{}", shown(name), did_you_mean(name, kNames));
     }
     if ((seen & (1u << field)) != 0) return fmt::format("field '{}' stands twice", name);
     seen |= 1u << field;
-    bool is_null = false;
-    if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) {
-      seen &= ~(1u << field);  // null is as good as absent
+    if (value.raw_json_token().starts_with('n')) {
+      bool is_null = false;
+      if (const auto error = value.is_null().get(is_null)) return broken(error);
+      if (!is_null) return broken(simdjson::N_ATOM_ERROR);
+      absent |= 1u << field;  // null is as good as absent
       continue;
     }
     if (std::string fault = read_field(field, value, event); !fault.empty()) return fault;
@@ -249,7 +302,8 @@ std::string Ndjson::State::read(std::string_view line, std::size_t capacity, Eve
     return "not valid JSON: text after the object";
   }
   for (const unsigned needed : {kLearner, kTime, kType}) {
-    if ((seen & (1u << needed)) == 0) return fmt::format("{} is missing", kNames[needed]);
+    if (((seen & ~absent) & (1u << needed)) == 0)
+      return fmt::format("{} is missing", kNames[needed]);
   }
   event.attributes = attributes;
   return {};
@@ -262,28 +316,29 @@ Ndjson::~Ndjson() = default;
 
 void Ndjson::parse(std::string_view text, const Source& source, Parsed& out) {
   State& s = *state_;
-  // simdjson reads some bytes past the end; one copy of the whole text is cheaper than one of
-  // each line.
-  s.padded.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-  s.padded.assign(text);
-  s.padded.append(simdjson::SIMDJSON_PADDING, ' ');
-  const std::string_view all(s.padded.data(), text.size());
   std::uint64_t line = source.first_line;
-  for (std::size_t at = 0; at < all.size(); ++line) {
-    const std::size_t end = std::min(all.find('\n', at), all.size());
-    const std::string_view row = trimmed(all.substr(at, end - at));
-    const std::size_t capacity = s.padded.size() - at;
+  if (line == 1 && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  for (std::size_t at = 0; at < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view row = trimmed(text.substr(at, end - at));
+    std::size_t readable = text.size() - at;
     at = end + 1;
     if (row.find_first_not_of(" \t") == std::string_view::npos) continue;
+    // simdjson looks at some bytes past the end. Behind all but the last lines is more text.
+    if (readable - row.size() < simdjson::SIMDJSON_PADDING) {
+      s.padded.assign(row);
+      s.padded.append(simdjson::SIMDJSON_PADDING, ' ');
+      readable = s.padded.size();
+      row = std::string_view(s.padded).substr(0, row.size());
+    }
     Event event;
-    std::string broken = s.read(row, capacity, event);
+    std::string broken = s.read(row, readable, event);
     if (!broken.empty()) {
       reject(out, source, line, std::move(broken), row, "ndjson");
       continue;
     }
     if (event.id.empty()) {
-      s.id.assign(source.name);
-      fmt::format_to(std::back_inserter(s.id), ":{}", line);
+      place_id(source, line, s.id);
       event.id = s.id;
     }
     take(out, event, source, line, row, "ndjson");

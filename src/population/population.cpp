@@ -19,6 +19,7 @@ constexpr std::uint32_t kHour = 3'600;
 constexpr std::uint32_t kEventsMax = 50'000;  // of one learner
 constexpr std::uint32_t kCapabilitiesMax = 65'536;
 constexpr std::uint32_t kZipfSlots = 4'096;
+constexpr std::size_t kIdPrefixMax = 64;
 
 constexpr std::array<std::string_view, 6> kRegions = {"us-east", "us-west", "europe",
                                                       "asia",    "latam",   "africa"};
@@ -75,7 +76,7 @@ class Line {
   std::string_view view() const { return {room_, static_cast<std::size_t>(end_ - room_)}; }
 
  private:
-  char room_[512];  // the longest line, a profile, has about 220
+  char room_[512];  // the longest line, a profile, has about 220 and the prefix
   char* end_ = room_;
 };
 
@@ -105,6 +106,11 @@ std::vector<std::string> Spec::validate() const {
   }
   if (end >= latest_time() || end - std::chrono::days(3651) < earliest_time()) {
     faults.emplace_back("end must be from 1910 to 2200");
+  }
+  constexpr std::string_view kPlain =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.:";
+  if (id_prefix.size() > kIdPrefixMax || id_prefix.find_first_not_of(kPlain) != std::string::npos) {
+    faults.emplace_back("the prefix of ids must be at most 64 of A-Z a-z 0-9 - _ . :");
   }
   return faults;
 }
@@ -320,8 +326,9 @@ std::string Population::learner_name(std::uint32_t learner) const {
 
 events::Event Population::event(const Drawn& d, Scratch& s) const {
   Line line;
+  line.text(spec_.id_prefix);
   put_name(line, d.learner);
-  s.learner = line.view();
+  s.learner = line.view().substr(spec_.id_prefix.size());
   line.text("-");
   line.number(d.sequence, 1);
   s.id = line.view();
@@ -363,6 +370,7 @@ events::Event Population::event(const Drawn& d, Scratch& s) const {
 void Population::append_ndjson(const Drawn& d, std::string& out) const {
   Line line;
   line.text(R"({"id":")");
+  line.text(spec_.id_prefix);
   put_name(line, d.learner);
   line.text("-");
   line.number(d.sequence, 1);

@@ -32,14 +32,15 @@ struct Spec {
   std::uint32_t days = 90;  ///< whole UTC days, the last one ending at or before `end`
   Time end = Time(std::chrono::sys_days(std::chrono::year(2024) / 7 / 1));
   std::uint32_t domains = 16;
-  std::uint32_t capabilities = 1'000;         ///< over all domains; Zipf within each
+  std::uint32_t capabilities = 1'000;  ///< over all domains; Zipf within each
+  std::string id_prefix;  ///< of every event id, so that two runs over the same learners differ
   std::vector<std::string> validate() const;  ///< every fault, in words
 };
 
 /// One simulated event, 16 bytes; Population turns it into an Event or a line of NDJSON.
 struct Drawn {
   std::uint32_t learner = 0;
-  std::uint32_t sequence = 0;    ///< within the learner; the id is "<learner>-<sequence>"
+  std::uint32_t sequence = 0;    ///< within the learner; the id is "<prefix><learner>-<sequence>"
   std::uint32_t second = 0;      ///< since the first day's midnight
   std::uint16_t capability = 0;  ///< practice; else the number of a domain
   std::uint8_t type = 0;         ///< events::EventType, high bit: acted_on

@@ -397,6 +397,7 @@ TEST_F(RocksLogTest, AFullDiskRefusesAndGoesOnOnceThereIsRoom) {
       EXPECT_TRUE(fails(last, Errc::kFull, store.string()));
       EXPECT_TRUE(fails(append_one(*log, {next}, filler), Errc::kFull, "free some"));
       EXPECT_EQ(stored(*log)->size(), next);
+      EXPECT_EQ(log->sizes().id_index_entries, next) << "refused ids must leave the index";
 
       fs::remove(disk.path() / "ballast");
       for (int again = 0; again < 3; ++again, ++next) {

@@ -138,7 +138,8 @@ TEST(Population, ActivityIsSkewedAroundTheMeanAskedFor) {
 }
 
 TEST(Population, EveryEventObeysTheModelAndBothFormsSayTheSame) {
-  const Spec spec{.learners = 3'000, .events_per_learner = 40, .seed = seed()};
+  Spec spec{.learners = 3'000, .events_per_learner = 40, .seed = seed()};
+  spec.id_prefix = "again:";
   const Population population(spec);
   const std::vector<Drawn> drawn = all(population);
   std::string text;
@@ -149,6 +150,7 @@ TEST(Population, EveryEventObeysTheModelAndBothFormsSayTheSame) {
   for (const Drawn& d : drawn) {
     const events::Event event = population.event(d, scratch);
     ASSERT_EQ(events::fault(event), "");
+    ASSERT_EQ(event.id, fmt::format("again:{}-{}", event.learner, d.sequence));
     EXPECT_LT(event.time, spec.end);
     EXPECT_GE(event.time, spec.end - std::chrono::days(spec.days));
     made.add(event);
@@ -284,6 +286,8 @@ TEST(Population, AWrongSpecIsToldEveryFault) {
       {"fewer capabilities than domains", {.domains = 20, .capabilities = 19}, 1},
       {"too many capabilities", {.capabilities = 65'536}, 1},
       {"before any calendar", {.end = earliest_time()}, 1},
+      {"a prefix that breaks JSON", {.id_prefix = "\""}, 1},
+      {"a long prefix", {.id_prefix = std::string(65, 'a')}, 1},
       {"three at once", {.learners = 0, .days = 0, .domains = 0}, 3},
   };
   for (const Row& row : rows) {

@@ -1,0 +1,542 @@
+#!/usr/bin/env python3
+"""Runs Covey beside its peers, prints one table, writes build/bench/results.json.
+
+usage: run.py [--quick] [--check] [--only P1,P4,...]      (script/bench builds first, then calls this)
+
+Every row is measured together with its peer, in this run, on this machine; medians. Rows and goals:
+docs/performance.md."""
+
+import argparse
+import contextlib
+import datetime
+import http.client
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build/bench"
+COVEY = BUILD / "src/app/covey"
+COLD_BATCH = BUILD / "bench/cold_batch"
+HTTP_LOAD = BUILD / "bench/http_load"
+PEERS = ROOT / "bench/peers"
+SKLEARN = ROOT / "build/peers/sklearn"
+AS_OF = 1719792000  # 2024-07-01T00:00:00Z, where simulated events end
+STEP_SECONDS = 1500  # no single step takes longer, or something hangs
+# One pass over 1 M x 5 float32 with 2 threads: EPYC with AVX2, scikit-learn 1.2.1.
+SKLEARN_RECORDED = {5: 15.6e-3, 8: 16.9e-3}
+NEVER = 1 << 40
+
+
+class Failed(Exception):
+    """A step that could not be measured, and why."""
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def run(command, env=None):
+    command = [str(part) for part in command]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        timeout=STEP_SECONDS,
+        env=None if env is None else os.environ | env,
+        check=False,
+    )
+    if done.returncode != 0:
+        tail = (done.stderr or done.stdout).decode(errors="replace").strip()[-500:]
+        raise Failed(f"{pathlib.Path(command[0]).name} {command[1]}: exit {done.returncode}: {tail}")
+    return done.stdout.decode()
+
+
+def run_json(command, env=None):
+    return json.loads(run(command, env))
+
+
+def timed(command):
+    start = time.monotonic()
+    out = run(command)
+    return time.monotonic() - start, out
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def count(n):
+    """A number people read: 1.5 M, 12 k, 3.4."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if abs(n) >= size:
+            return f"{n / size:.3g} {unit}"
+    return f"{n:.3g}"
+
+
+def seconds(s):
+    return f"{s:.2f} s" if s >= 1 else f"{s * 1e3:.3g} ms" if s >= 1e-3 else f"{s * 1e6:.3g} us"
+
+
+def slope(sizes, costs):
+    """Of log cost over log size, least squares: 1 is linear."""
+    return statistics.linear_regression(
+        [math.log(s) for s in sizes], [math.log(c) for c in costs]
+    ).slope
+
+
+class Server:
+    """A process that listens on loopback; ended by its own pid."""
+
+    def __init__(self, command, log, port=None, listening=None):
+        self.log = log
+        self.started = time.monotonic()
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+            )
+        self.port = port or self.wait(lambda: self.said(listening), "listen", 60)
+
+    def said(self, pattern):
+        found = re.search(pattern, pathlib.Path(self.log).read_text(errors="replace"))
+        return int(found.group(1)) if found else None
+
+    def wait(self, ask, what, limit):
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            if answer := ask():
+                return answer
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.002)
+        tail = pathlib.Path(self.log).read_text(errors="replace").strip()[-500:]
+        self.end(signal.SIGKILL)
+        raise Failed(f"{self.process.args[0]} did not {what} in {limit} s: {tail}")
+
+    def get(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except OSError:
+            return 0, b""
+        finally:
+            connection.close()
+
+    def ready(self, limit=600):
+        """Seconds from start until it wants requests."""
+        self.wait(lambda: self.get("/readyz")[0] == 200, "get ready", limit)
+        return time.monotonic() - self.started
+
+    def resident_bytes(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) * 1024
+
+    def end(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+
+class Bench:
+    def __init__(self, quick, only, work):
+        self.quick, self.only, self.work = quick, only, work
+        self.rows, self.raw = [], {}
+        self.repeat = 3 if quick else 5
+        today = datetime.datetime.now(datetime.timezone.utc).date()
+        # What is served is about now: the store ends yesterday, what is posted is of yesterday.
+        self.today = f"{today}T00:00:00Z"
+        self.yesterday = f"{today - datetime.timedelta(days=1)}T00:00:00Z"
+
+    def wants(self, *rows):
+        return not self.only or any(row in self.only for row in rows)
+
+    def row(self, number, work, ours, peer, ratio, goal, held):
+        """`held` None: this size says nothing about the goal."""
+        if self.wants(number):
+            self.rows.append(
+                {"row": number, "work": work, "covey": ours, "peer": peer, "ratio": ratio,
+                 "goal": goal, "held": held}
+            )
+
+    def step(self, rows, name, work):
+        if not self.wants(*rows):
+            return
+        say(f"{', '.join(rows)}: {name}")
+        start = time.monotonic()
+        try:
+            work()
+        except (Failed, subprocess.TimeoutExpired, OSError, ValueError, KeyError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            say(f"failed: {reason}")
+            for number in rows:
+                if not any(row["row"].rstrip("ab") == number for row in self.rows):
+                    self.row(number, name, "failed", reason[:160], None, "", False)
+            self.raw.setdefault("failures", {})[name] = reason
+        say(f"{', '.join(rows)}: {time.monotonic() - start:.0f} s")
+
+    # P1: cold batch against SQL and the plain engine.
+
+    def cold(self):
+        learners = 100_000 if self.quick else 1_000_000
+        events_csv, traits_csv = self.work / "events.csv", self.work / "traits.csv"
+        fast = run_json([COLD_BATCH, "--learners", learners, "--threads", 2, "--repeat",
+                         self.repeat, "--events-csv", events_csv, "--traits-csv", traits_csv])
+        two = run_json(["node", PEERS / "duckdb.mjs", "traits", events_csv, traits_csv, AS_OF, 2,
+                        self.repeat])
+        one = run_json(["node", PEERS / "duckdb.mjs", "traits", events_csv, "-", AS_OF, 1, 1])
+        single = run_json([COLD_BATCH, "--learners", learners, "--threads", 1, "--repeat", 1])
+        events_csv.unlink()
+        self.raw["cold"] = {"fast": fast, "duckdb": two, "duckdb_1": one, "fast_1": single}
+        if two["missing"] or two["difference"] is None or not two["difference"] <= 1e-6:
+            raise Failed(f"DuckDB's traits differ from Covey's by {two['difference']}, with "
+                         f"{two['missing']} learners in one of the two only")
+        ours = median(run["total_s"] for run in fast["cold"])
+        theirs = median(two["traits_s"])
+        what = f"cold batch, {count(learners)} learners, {count(fast['events'])} events"
+        self.row("P1", f"{what}: traits + cohorts, 2 threads", seconds(ours),
+                 f"DuckDB, traits alone: {seconds(theirs)}", theirs / ours, ">= 8 x",
+                 theirs / ours >= 8)
+        ours, theirs = single["cold"][0]["total_s"], one["traits_s"][0]
+        self.row("P1", "the same, 1 thread", seconds(ours), f"DuckDB: {seconds(theirs)}",
+                 theirs / ours, "", None)
+
+    def plain(self):
+        size = ["--learners", 20_000 if self.quick else 100_000, "--threads", 2]
+        fast = run_json([COLD_BATCH, *size, "--repeat", self.repeat])
+        slow = run_json([COLD_BATCH, *size, "--repeat", 1, "--engine", "baseline"])
+        self.raw["plain"] = {"fast": fast, "baseline": slow}
+        ours = median(run["total_s"] for run in fast["cold"])
+        theirs = slow["cold"][0]["total_s"]
+        self.row("P1", f"cold batch, {count(size[1])} learners", seconds(ours),
+                 f"engine=baseline: {seconds(theirs)}", theirs / ours, "", None)
+
+    # P2, P8, P10: live re-discovery, memory, growth.
+
+    def growth(self):
+        sizes = (50_000, 100_000, 250_000) if self.quick else (100_000, 1_000_000, 5_000_000)
+        runs = [run_json([COLD_BATCH, "--learners", n, "--threads", 2, "--stream", "--rediscover",
+                          self.repeat]) for n in sizes]
+        self.raw["growth"] = runs
+        largest = runs[-1]
+        live = median(run["total_s"] for run in largest["live"])
+        self.row("P2", f"live re-discovery, {count(sizes[-1])} learners, k = "
+                 f"{largest['live'][-1]['k']} found", seconds(live),
+                 f"{count(sizes[-1] / live * 60)} learners/min; target was 15.6 M",
+                 sizes[-1] / live * 60 / 15.6e6, "< 3 s at 5 M",
+                 None if self.quick else live < 3)
+        engine = largest["engine_bytes"] / sizes[-1]
+        resident = largest["resident_bytes"] / sizes[-1]
+        self.row("P8", f"memory per learner, {count(sizes[-1])} learners", f"{engine:.0f} B",
+                 f"resident {resident:.0f} B", None, "< 1,000 B", max(engine, resident) < 1000)
+        costs = {
+            "fold": [r["cold"][0]["apply_s"] for r in runs],
+            "re-discovery": [median(run["total_s"] for run in r["live"]) for r in runs],
+            "memory": [r["engine_bytes"] for r in runs],
+        }
+        slopes = {what: slope(sizes, cost) for what, cost in costs.items()}
+        self.raw["slopes"] = slopes
+        # Less than linear is no fault: a fixed part weighs on the smallest size.
+        self.row("P10", "growth over " + ", ".join(count(n) for n in sizes) + " learners",
+                 ", ".join(f"{what} {s:.2f}" for what, s in slopes.items()), "linear: 1.00",
+                 None, "slope <= 1.10", max(slopes.values()) <= 1.10)
+
+    # P3: one Lloyd pass.
+
+    def lloyd(self):
+        learners = 1_000_000
+        theirs, source = SKLEARN_RECORDED, "recorded on another machine"
+        if (SKLEARN / "complete").exists():
+            library = SKLEARN / "usr/lib/x86_64-linux-gnu"
+            peer = run_json(
+                ["/usr/bin/python3", PEERS / "sklearn_lloyd.py", learners, 2, self.repeat],
+                {"PYTHONPATH": str(SKLEARN / "usr/lib/python3/dist-packages"),
+                 "LD_LIBRARY_PATH": f"{library}/blas:{library}/lapack:{library}"})
+            self.raw["sklearn"] = peer
+            theirs = {k: median(peer[f"k{k}_s"]) for k in (5, 8)}
+            source = f"scikit-learn {peer['version']}"
+        found = run_json([BUILD / "bench/cohorts_bench", "--benchmark_format=json",
+                          "--benchmark_filter=^pass/avx.*_2_threads/1000000/",
+                          f"--benchmark_repetitions={self.repeat}",
+                          "--benchmark_report_aggregates_only=true"])
+        self.raw["cohorts_bench"] = found
+        for k in (5, 8):
+            passes = {b["run_name"].split("/")[1]: b["real_time"] / 1e3
+                      for b in found["benchmarks"]
+                      if b.get("aggregate_name") == "median" and f"/{learners}/{k}/" in b["name"] + "/"
+                      and not b.get("error_occurred")}
+            if not passes:
+                raise Failed("cohorts_bench ran no pass with AVX on 1 M learners")
+            isa, ours = min(passes.items(), key=lambda item: item[1])
+            self.row("P3", f"one Lloyd pass, {count(learners)} x 5, k = {k}, {isa.split('_')[0]}",
+                     seconds(ours), f"{source}: {seconds(theirs[k])}", theirs[k] / ours, ">= 4 x",
+                     theirs[k] / ours >= 4)
+
+    # P4: import.
+
+    def imports(self):
+        learners = 20_000 if self.quick else 100_000
+        file = self.work / "events.ndjson"
+        run([COVEY, "simulate", "--learners", learners, "--events-per-learner", 50, "--out", file])
+        ours = []
+        for _ in range(self.repeat):
+            data = self.work / "import-store"
+            took, out = timed([COVEY, "import", "--data", data, "--format", "ndjson", file,
+                               "--json"])
+            receipt = json.loads(out)
+            ours.append(took)
+            shutil.rmtree(data)
+        peer = run_json(["node", PEERS / "duckdb.mjs", "import", file, self.work / "duck.db", 2,
+                         self.repeat])
+        file.unlink()
+        self.raw["import"] = {"covey_s": ours, "receipt": receipt, "duckdb": peer}
+        if receipt["accepted"] != peer["events"] or receipt["rejected"]:
+            raise Failed(f"covey accepted {receipt['accepted']} of {peer['events']} events")
+        rate = peer["events"] / median(ours)
+        what = f"import of {count(peer['events'])} events, NDJSON, durable"
+        for kind, place in (("file", "into a file"), ("memory", "into memory, not durable")):
+            theirs = median(peer[f"{kind}_s"])
+            goal = (">= 500 k/s", rate >= 500_000) if kind == "file" else ("", None)
+            self.row("P4", what, f"{count(rate)} events/s",
+                     f"DuckDB read_json {place}: {count(peer['events'] / theirs)}/s",
+                     theirs / median(ours), *goal)
+
+    # P5: ingest over HTTP.
+
+    def serve(self, data, *options):
+        return Server([COVEY, "serve", "--data", data, "--listen", "127.0.0.1:0", "--engine",
+                       "fast", *options], self.work / "serve.log", listening=r"http://[^:]+:(\d+)")
+
+    def posts(self):
+        learners = 20_000 if self.quick else 100_000
+        events = 200_000 if self.quick else 1_000_000
+        rates, runs = [], []
+        with self.serve(self.work / "post-store") as server:
+            server.ready()
+            for i in range(self.repeat):
+                runs.append(run_json([HTTP_LOAD, "--port", server.port, "--learners", learners,
+                                      "--events-per-learner", 20, "--end", self.today, "--id-prefix",
+                                      f"{i}-", "--events", events, "--connections", 8]))
+                rates.append(runs[-1]["ingest"]["events_per_second"])
+        self.raw["posts"] = runs
+        rate = median(rates)
+        p99 = median(r["ingest"]["ms"]["p99"] for r in runs)
+        self.row("P5", "POST /v1/events, durable, batches of 1,000, 8 connections",
+                 f"{count(rate)} events/s", f"P99 {p99:.1f} ms a batch", None, ">= 200 k/s",
+                 rate >= 200_000)
+
+    # P6, P7, P9: a service that holds many learners.
+
+    def service(self):
+        learners, each = (50_000, 20) if self.quick else (1_000_000, 50)
+        data = self.work / "store"
+        say(f"importing {count(learners * each)} events of {count(learners)} learners")
+        makes = subprocess.Popen(
+            [str(COVEY), "simulate", "--learners", str(learners), "--events-per-learner", str(each),
+             "--end", self.yesterday, "--out", "-"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        reads = subprocess.run(
+            [str(COVEY), "import", "--data", str(data), "--format", "ndjson", "-", "--json"],
+            stdin=makes.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=STEP_SECONDS, check=False)
+        makes.stdout.close()
+        makes.wait(60)
+        if reads.returncode != 0:
+            raise Failed(f"covey import: {reads.stderr.decode(errors='replace')[-300:]}")
+        self.raw["service_import"] = json.loads(reads.stdout)
+
+        load = [HTTP_LOAD, "--learners", learners, "--end", self.today, "--days", 1,
+                "--events-per-learner", 20]
+        behind = 100_000 if self.quick else 1_000_000
+        server = self.serve(data, "--snapshot-events", NEVER)
+        try:
+            server.ready()
+            run_json([*load, "--port", server.port, "--id-prefix", "behind-", "--events", behind])
+            starts = []
+            for _ in range(3):
+                # Killed, so that no snapshot is taken on the way out and the log stays behind it.
+                server.end(signal.SIGKILL)
+                server = self.serve(data, "--snapshot-events", NEVER)
+                starts.append(server.ready())
+            self.raw["starts_s"] = starts
+            self.row("P9", f"start-up, {count(learners)} learners: snapshot + {count(behind)} "
+                     "events of log", seconds(median(starts)), "", None, "< 10 s at 1 M",
+                     None if self.quick else median(starts) < 10)
+            if self.wants("P6"):
+                self.lookups(server, learners)
+            if self.wants("P7"):
+                self.mixed(server, load)
+            memory = server.resident_bytes() / learners
+            self.raw["service_resident_bytes_per_learner"] = memory
+            self.row("P8", f"the whole service, {count(learners)} learners", f"{memory:.0f} B",
+                     "resident, with log buffers and known ids", None, "", None)
+        finally:
+            server.end()
+
+    def lookups(self, server, learners):
+        status, answer = server.get("/v1/learners/sim-0000001")
+        if status != 200:
+            raise Failed(f"GET /v1/learners/sim-0000001: {status}")
+        length = 3 if self.quick else 10
+
+        def load(port):
+            out = run(["wrk", "-t1", "-c32", f"-d{length}s", "--latency", "-s",
+                       PEERS / "lookups.lua", f"http://127.0.0.1:{port}"],
+                      {"COVEY_BENCH_LEARNERS": str(learners)})
+            if bad := re.search(r"Non-2xx.*|Socket errors.*", out):
+                raise Failed(f"wrk: {bad.group()}")
+            return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+
+        ours, theirs = [], []
+        with self.nginx(answer) as peer:
+            for _ in range(self.repeat):
+                ours.append(load(server.port))
+                theirs.append(load(peer.port))
+        self.raw["lookups"] = {"covey": ours, "nginx": theirs, "bytes": len(answer)}
+        ratio = median(ours) / median(theirs)
+        self.row("P6", f"GET /v1/learners/ID, {count(learners)} learners, keep-alive 32",
+                 f"{count(median(ours))} req/s", f"nginx, a static file: {count(median(theirs))}",
+                 ratio, ">= 0.3 x", ratio >= 0.3)
+
+    def nginx(self, answer):
+        """Answers every look-up with one file of the same size, as fast as it can."""
+        home = self.work / "nginx"
+        home.mkdir()
+        (home / "answer.json").write_bytes(answer)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        (home / "nginx.conf").write_text(f"""
+daemon off; worker_processes 2; pid {home}/pid; error_log stderr error;
+events {{ worker_connections 256; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
+  open_file_cache max=16; default_type application/json;
+  client_body_temp_path {home}/a; proxy_temp_path {home}/b; fastcgi_temp_path {home}/c;
+  uwsgi_temp_path {home}/d; scgi_temp_path {home}/e;
+  server {{ listen 127.0.0.1:{port}; root {home};
+            location / {{ try_files /answer.json =404; }} }}
+}}
+""")
+        path = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        os.chmod(self.work, 0o755)  # its workers are another user
+        server = Server([path, "-c", home / "nginx.conf", "-p", home], self.work / "nginx.log",
+                        port=port)
+        server.wait(lambda: server.get("/v1/learners/x")[0] == 200, "answer", 10)
+        return server
+
+    def mixed(self, server, load):
+        length = 8 if self.quick else 20
+        ingest = 100_000
+        found = run_json([*load, "--port", server.port, "--id-prefix", "mixed-", "--lookups", 5000,
+                          "--ingest", ingest, "--discover", "--seconds", length])
+        self.raw["mixed"] = found
+        p99 = found["lookups"]["ms"]["p99"]
+        rate = found["ingest"]["events_per_second"]
+        self.row("P7", f"look-up P99 at 5,000/s, {count(rate)} events/s in, "
+                 f"{found['discoveries']['count']} discoveries", f"{p99:.2f} ms",
+                 f"P50 {found['lookups']['ms']['p50']:.2f}, P99.9 "
+                 f"{found['lookups']['ms']['p999']:.2f} ms", None, "< 20 ms",
+                 p99 < 20 and rate >= 0.95 * ingest)
+
+
+def machine():
+    cpu = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    governor = pathlib.Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    flags = next(
+        (entry["command"] for entry in json.loads((BUILD / "compile_commands.json").read_text())
+         if entry["file"].endswith("/learners/fast.cpp")), "")
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    dirty = subprocess.run([*git, "status", "--porcelain", "src", "bench"], capture_output=True,
+                           text=True, check=False).stdout
+    return {
+        "commit": head.stdout.strip() + ("+changes" if dirty.strip() else ""),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "cpu": cpu.group(1) if cpu else "unknown",
+        "cores": os.cpu_count(),
+        "governor": governor.read_text().strip() if governor.exists() else "unknown",
+        "kernel": os.uname().release,
+        "load_average_at_start": os.getloadavg()[0],
+        "flags": " ".join(part for part in flags.split() if re.match(r"-[OWfmDg]|-std", part)),
+    }
+
+
+def print_table(facts, rows):
+    marks = {True: "pass", False: "MISS", None: ""}
+    cells = [("row", "work", "covey", "peer", "ratio", "first goal", "")]
+    for row in rows:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g} x"
+        small = row["held"] is None and row["goal"]
+        cells.append((row["row"], row["work"], row["covey"], row["peer"], ratio, row["goal"],
+                      "too small" if small else marks[row["held"]]))
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    print(f"{facts['cpu']}, {facts['cores']} cores, load {facts['load_average_at_start']:.1f} at "
+          f"start; commit {facts['commit'][:12]}, {facts['date']}\n")
+    for line in cells:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures Covey beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repeats")
+    parser.add_argument("--check", action="store_true", help="exit code 3 when a goal is missed")
+    parser.add_argument("--only", default="", help="rows, such as P1,P4")
+    options = parser.parse_args()
+    only = [row for row in options.only.upper().split(",") if row]
+    if unknown := [row for row in only if row not in {f"P{i}" for i in range(1, 11)}]:
+        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10")
+    facts = machine()
+    if facts["load_average_at_start"] > 0.5 * facts["cores"]:
+        say(f"the machine is busy (load {facts['load_average_at_start']:.1f}): figures will be low")
+    start = time.monotonic()
+    # Beside the results, so that stores are on the disk of the checkout, not in memory.
+    with contextlib.ExitStack() as stack:
+        work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=BUILD)))
+        bench = Bench(options.quick, only, work)
+        bench.step(["P1"], "cold batch", bench.cold)
+        bench.step(["P1"], "the plain engine", bench.plain)
+        bench.step(["P3"], "one Lloyd pass", bench.lloyd)
+        bench.step(["P4"], "import", bench.imports)
+        bench.step(["P5"], "ingest over HTTP", bench.posts)
+        bench.step(["P6", "P7", "P9"], "a service with many learners", bench.service)
+        bench.step(["P2", "P8", "P10"], "re-discovery, memory and growth", bench.growth)
+    bench.rows.sort(key=lambda row: int(row["row"][1:]))
+    facts["minutes"] = (time.monotonic() - start) / 60
+    results = BUILD / "results.json"
+    results.write_text(json.dumps(
+        facts | {"quick": options.quick, "rows": bench.rows, "raw": bench.raw}, indent=1) + "\n")
+    print_table(facts, bench.rows)
+    print(f"\n{facts['minutes']:.1f} min; all figures: {results.relative_to(ROOT)}")
+    if "failures" in bench.raw:
+        return 1
+    return 3 if options.check and any(row["held"] is False for row in bench.rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+// DuckDB, timed on the work Covey does. Prints one line of JSON; times are in seconds.
+//
+//   node duckdb.mjs traits EVENTS.csv TRAITS.csv AS_OF_SECONDS THREADS REPEAT
+//   node duckdb.mjs import EVENTS.ndjson DATABASE THREADS REPEAT
+//
+// `traits` computes docs/traits.md from a table that is already in memory and compares every learner
+// with what Covey wrote to TRAITS.csv. `import` reads the file into a table, in memory and into a
+// database file that is then synced; it tells no duplicates apart, which Covey does.
+import { rmSync } from 'node:fs';
+import { DuckDBInstance } from '@duckdb/node-api';
+
+const value = async (connection, sql) =>
+  Number((await connection.runAndReadAll(sql)).getRows()[0][0]);
+
+async function timed(work) {
+  const start = process.hrtime.bigint();
+  await work();
+  return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+// Learners, capabilities and domains are numbers and the uses of a capability are grouped once:
+// the fastest form of several that were tried.
+const traits = (asOf) => `
+CREATE OR REPLACE TABLE traits AS
+WITH
+t AS (SELECT ${asOf} AS second, ${asOf} // 86400 AS day, (${asOf} // 86400 + 3) // 7 AS week),
+seen AS (
+  SELECT learner, min(second) // 86400 AS first_day,
+    bit_count(bit_or(CASE WHEN t.day - second // 86400 < 28
+                          THEN 1::BIGINT << (t.day - second // 86400) ELSE 0 END)) AS active,
+    count(*) FILTER (type = 1) AS received, count(*) FILTER (type = 1 AND acted_on = 1) AS acted_on
+  FROM events, (SELECT day FROM t) t WHERE type <> 3 AND second <= ${asOf} GROUP BY learner),
+uses AS (
+  SELECT learner, capability, any_value(domain) AS domain, min(second) AS first,
+    max(second) AS last, sum(exp(0.01 * ((second - ${asOf}) / 86400))) AS domain_weight,
+    sum(exp(0.05 * ((second - ${asOf}) / 86400))) AS use_weight
+  FROM events WHERE type = 0 AND second <= ${asOf} GROUP BY learner, capability),
+domains AS (
+  SELECT learner, sum(domain_weight) AS weight, sum(use_weight) AS use_weight,
+    sum(exp(0.05 * ((first - ${asOf}) / 86400))) AS first_weight, max(last) AS last
+  FROM uses GROUP BY learner, domain),
+spread AS (
+  SELECT learner, max(weight) / sum(weight) AS top, count(*) AS k,
+    log2(sum(weight)) - sum(weight * log2(weight)) / sum(weight) AS entropy,
+    greatest(1 - sum(first_weight) / sum(use_weight), 0) AS retention, max(last) AS last
+  FROM domains GROUP BY learner),
+weekly AS (
+  SELECT learner, t.week - (first // 86400 + 3) // 7 AS age, count(*) AS adopted
+  FROM uses, (SELECT week FROM t) t GROUP BY ALL),
+oldest AS (SELECT learner, least(max(age), 25) AS oldest FROM weekly GROUP BY learner),
+velocity AS (
+  SELECT learner, coalesce(sum(
+    CASE WHEN age = oldest THEN 1 ELSE 0.3 END * (1 - exp(-adopted / 5))
+      * pow(0.7, age - least(oldest, 1)))
+    FILTER (age BETWEEN least(oldest, 1) AND oldest), 0) AS velocity
+  FROM weekly JOIN oldest USING (learner) GROUP BY learner)
+SELECT learner, velocity AS learning_velocity,
+  top * (1 - CASE WHEN k > 1 THEN 0.3 * entropy / log2(k) ELSE 0 END) AS domain_affinity,
+  active / least(28, t.day - first_day + 1) AS interaction_frequency,
+  (acted_on + 1) / (received + 2) AS feedback_responsiveness, retention AS retention_strength
+FROM spread JOIN velocity USING (learner) JOIN seen USING (learner), t
+WHERE t.week - (last // 86400 + 3) // 7 <= 25`;
+
+const names = ['learning_velocity', 'domain_affinity', 'interaction_frequency',
+  'feedback_responsiveness', 'retention_strength'];
+
+async function runTraits([events, theirs, asOf, threads, repeat]) {
+  const instance = await DuckDBInstance.create(':memory:', { threads });
+  const db = await instance.connect();
+  await db.run('SET preserve_insertion_order = false');
+  const load = await timed(() => db.run(`CREATE TABLE events AS SELECT * FROM read_csv('${events}',
+    header = true, columns = {learner: 'UINTEGER', type: 'UTINYINT', second: 'BIGINT',
+    capability: 'USMALLINT', domain: 'USMALLINT', acted_on: 'UTINYINT'})`));
+  const seconds = [];
+  for (let i = 0; i < Number(repeat); ++i) seconds.push(await timed(() => db.run(traits(asOf))));
+  const learners = await value(db, 'SELECT count(*) FROM traits');
+  let difference = null;
+  let missing = null;
+  if (theirs !== '-') {
+    await db.run(`CREATE TABLE theirs AS SELECT * FROM read_csv('${theirs}', header = true)`);
+    const worst = names.map((n) => `max(abs(traits.${n} - theirs.${n}))`).join(', ');
+    difference = await value(db,
+      `SELECT greatest(${worst}) FROM traits JOIN theirs USING (learner)`);
+    missing = await value(db, `SELECT count(*) FROM traits FULL JOIN theirs USING (learner)
+      WHERE traits.learning_velocity IS NULL OR theirs.learning_velocity IS NULL`);
+  }
+  return { threads: Number(threads), load_s: load, traits_s: seconds, learners, difference, missing };
+}
+
+async function runImport([file, database, threads, repeat]) {
+  const columns = `{id: 'VARCHAR', learner: 'VARCHAR', time: 'TIMESTAMP', type: 'VARCHAR',
+    capability: 'VARCHAR', domain: 'VARCHAR', acted_on: 'BOOLEAN', score: 'DOUBLE',
+    duration_s: 'DOUBLE', amount: 'DOUBLE', currency: 'VARCHAR',
+    attributes: 'MAP(VARCHAR, VARCHAR)'}`;
+  const result = { threads: Number(threads), memory_s: [], file_s: [] };
+  for (const kind of ['memory', 'file']) {
+    for (let i = 0; i < Number(repeat); ++i) {
+      rmSync(database, { force: true });
+      rmSync(`${database}.wal`, { force: true });
+      const instance =
+        await DuckDBInstance.create(kind === 'memory' ? ':memory:' : database, { threads });
+      const db = await instance.connect();
+      await db.run('SET preserve_insertion_order = false');
+      result[`${kind}_s`].push(await timed(async () => {
+        await db.run(`CREATE TABLE events AS SELECT * FROM read_json('${file}',
+          format = 'newline_delimited', columns = ${columns})`);
+        if (kind === 'file') await db.run('CHECKPOINT');
+      }));
+      result.events = await value(db, 'SELECT count(*) FROM events');
+      db.closeSync();
+      instance.closeSync();
+    }
+  }
+  rmSync(database, { force: true });
+  return result;
+}
+
+const [mode, ...rest] = process.argv.slice(2);
+const modes = { traits: [runTraits, 5], import: [runImport, 4] };
+if (!(mode in modes) || rest.length !== modes[mode][1]) {
+  console.error('usage: see the head of duckdb.mjs');
+  process.exit(2);
+}
+try {
+  console.log(JSON.stringify(await modes[mode][0](rest)));
+} catch (error) {
+  console.error(`duckdb ${mode}: ${error.message}`);
+  process.exit(1);
+}
