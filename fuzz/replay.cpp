@@ -28,10 +28,17 @@ int main(int argc, char** argv) {
         for (std::uint64_t n = random.below(4) + 1; n > 0; --n) {
           const std::size_t at = random.below(input.size());
           switch (random.below(4)) {
-            case 0: input[at] = static_cast<char>(random.below(256)); break;
-            case 1: input.erase(at, random.below(8) + 1); break;
-            case 2: input.insert(at, input.substr(random.below(input.size()), 8)); break;
-            default: input[at] = static_cast<char>(input[at] ^ (1 << random.below(8)));
+            case 0:
+              input[at] = static_cast<char>(random.below(256));
+              break;
+            case 1:
+              input.erase(at, random.below(8) + 1);
+              break;
+            case 2:
+              input.insert(at, input.substr(random.below(input.size()), 8));
+              break;
+            default:
+              input[at] = static_cast<char>(input[at] ^ (1 << random.below(8)));
           }
           if (input.empty()) input = "x";
         }

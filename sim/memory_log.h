@@ -104,9 +104,9 @@ class MemoryLog final : public log::Log {
     if (found == disk_.notes.end()) return std::optional<std::string>();
     return std::optional<std::string>(found->second);
   }
-  Result<void> scan(std::string_view prefix, std::string_view after,
-                    const std::function<bool(std::string_view, std::string_view)>& see)
-      const override {
+  Result<void> scan(
+      std::string_view prefix, std::string_view after,
+      const std::function<bool(std::string_view, std::string_view)>& see) const override {
     for (const auto& [key, value] : disk_.notes) {
       if (!key.starts_with(prefix) || (!after.empty() && key <= after)) continue;
       if (!see(key, value)) break;

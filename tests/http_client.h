@@ -32,9 +32,9 @@ class HttpClient {
 
   bool ok() const { return ok_; }
 
-  std::optional<Answered> request(
-      boost::beast::http::verb verb, std::string_view target, std::string body = {},
-      std::vector<std::pair<std::string, std::string>> fields = {}) {
+  std::optional<Answered> request(boost::beast::http::verb verb, std::string_view target,
+                                  std::string body = {},
+                                  std::vector<std::pair<std::string, std::string>> fields = {}) {
     namespace http = boost::beast::http;
     if (!ok_) return std::nullopt;
     http::request<http::string_body> request{verb, {target.data(), target.size()}, 11};

@@ -160,8 +160,8 @@ inline Finished run_covey(std::vector<std::string> args) {
 class Server {
  public:
   explicit Server(const std::string& data, std::vector<std::string> more = {}) {
-    std::vector<std::string> args = {covey_binary(), "serve",       "--data",
-                                     data,           "--listen",    "127.0.0.1:0"};
+    std::vector<std::string> args = {covey_binary(), "serve",    "--data",
+                                     data,           "--listen", "127.0.0.1:0"};
     args.insert(args.end(), more.begin(), more.end());
     process_.emplace(std::move(args));
     if (const auto line = process_->wait_for("listening on http://")) {

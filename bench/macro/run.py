@@ -4,7 +4,7 @@
 usage: run.py [--quick] [--check] [--only P1,P4,...]      (script/bench builds first, then calls this)
 
 Every row is measured together with its peer, in this run, on this machine; medians. Rows and goals:
-docs/performance.md."""
+bench/README.md."""
 
 import argparse
 import contextlib

@@ -101,8 +101,7 @@ const covey::learners::TraitColumns& learners_of(std::size_t n) {
       // Twelve uniforms less six: near enough to normal, and five times as fast.
       double blur = -2;
       for (int u = 0; u < 4; ++u) blur += random.uniform();
-      columns.trait[d][i] =
-          static_cast<float>(std::min(1.0, std::max(0.0, kind[d] + 0.25 * blur)));
+      columns.trait[d][i] = static_cast<float>(std::min(1.0, std::max(0.0, kind[d] + 0.25 * blur)));
     }
   }
   return columns;
@@ -145,8 +144,8 @@ void discover(benchmark::State& state, unsigned threads, bool again) {
   covey::cohorts::Timing timing;
   double k = 0;
   for (auto _ : state) {
-    const auto run = covey::cohorts::discover(columns, options, again ? &before : nullptr, key,
-                                              parallel, clock);
+    const auto run =
+        covey::cohorts::discover(columns, options, again ? &before : nullptr, key, parallel, clock);
     timing = run->timing;
     k = run->k;
   }

@@ -21,7 +21,7 @@ using events::RowPart;
 constexpr std::chrono::minutes kAheadMax{5};
 constexpr std::string_view kPreviousPrefix = "discovery/previous/";
 constexpr std::size_t kPreviousChunk = std::size_t{512} << 10;
-constexpr std::size_t kReplayGroup = 16;  // records decoded and folded together
+constexpr std::size_t kReplayGroup = 16;           // records decoded and folded together
 constexpr std::uint64_t kSnapshotAtStop = 50'000;  // events worth a snapshot on the way out
 
 std::size_t bytes_of(const Parsed& parsed) {
@@ -85,8 +85,8 @@ struct Analyzer::State {
   bool stopping = false;
 
   // Owned by the ingest thread (and by open() before there is one).
-  log::Cursor cursor;                 // what the engine and `held` include
-  Batch held;                         // events between now and the 5 minutes ahead that are allowed
+  log::Cursor cursor;  // what the engine and `held` include
+  Batch held;          // events between now and the 5 minutes ahead that are allowed
   std::uint64_t events_since_snapshot = 0;
   std::uint64_t quarantined = 0;
   std::atomic<std::int64_t> newest_folded_us{INT64_MIN};
@@ -478,9 +478,13 @@ void Analyzer::pin(Time as_of) {
   state_->config.as_of = as_of;
 }
 
-Time Analyzer::as_of() const { return state_->as_of(); }
+Time Analyzer::as_of() const {
+  return state_->as_of();
+}
 
-Time Analyzer::latest_acceptable() const { return state_->clock.wall() + kAheadMax; }
+Time Analyzer::latest_acceptable() const {
+  return state_->clock.wall() + kAheadMax;
+}
 
 std::optional<Answer> Analyzer::find(std::string_view learner) const {
   Answer answer;
@@ -570,9 +574,17 @@ Result<std::vector<std::string>> Analyzer::cohort_learners(const cohorts::Discov
   return learners;
 }
 
-Result<void> Analyzer::snapshot() { return state_->snapshot(); }
-const learners::Engine& Analyzer::engine() const { return *state_->engine; }
-const log::Log& Analyzer::log() const { return state_->log; }
-const Counters& Analyzer::counters() const { return state_->counters; }
+Result<void> Analyzer::snapshot() {
+  return state_->snapshot();
+}
+const learners::Engine& Analyzer::engine() const {
+  return *state_->engine;
+}
+const log::Log& Analyzer::log() const {
+  return state_->log;
+}
+const Counters& Analyzer::counters() const {
+  return state_->counters;
+}
 
 }  // namespace covey::analyzer

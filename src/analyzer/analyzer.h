@@ -22,7 +22,7 @@ namespace covey::analyzer {
 struct Limits {
   std::size_t queue_bytes_max = std::size_t{256} << 20;  ///< parsed batches waiting to be stored
   std::size_t group_bytes_max = std::size_t{64} << 20;   ///< stored with one fsync
-  std::size_t memory_bytes_max = 0;  ///< engine + log ceiling; 0: none. Above it: kFull
+  std::size_t memory_bytes_max = 0;          ///< engine + log ceiling; 0: none. Above it: kFull
   std::uint64_t quarantine_max = 1'000'000;  ///< rows kept; beyond it ingest of bad rows is kFull
   /// A snapshot is taken after this many events since the last one.
   std::uint64_t snapshot_events = 5'000'000;
@@ -46,7 +46,7 @@ struct Answer {
 };
 
 struct Progress {
-  std::string_view what;  ///< "snapshot" or "log"
+  std::string_view what;              ///< "snapshot" or "log"
   std::uint64_t done = 0, total = 0;  ///< bytes or records
 };
 
@@ -67,8 +67,8 @@ struct Counters {
 class Analyzer {
  public:
   struct Config {
-    std::string engine = "fast";     ///< or "baseline"
-    std::optional<Time> as_of;       ///< pins T; none: the clock
+    std::string engine = "fast";  ///< or "baseline"
+    std::optional<Time> as_of;    ///< pins T; none: the clock
     Limits limits;
     bool use_snapshot = true;
   };

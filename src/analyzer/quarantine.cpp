@@ -83,8 +83,7 @@ Result<Quarantined> decode_quarantined(std::string_view bytes) {
 }
 
 Result<void> scan_quarantine(
-    const log::Log& log,
-    const std::function<bool(std::string_view key, const Quarantined&)>& see) {
+    const log::Log& log, const std::function<bool(std::string_view key, const Quarantined&)>& see) {
   std::optional<Error> error;
   COVEY_TRY_VOID(log.scan(kQuarantinePrefix, {}, [&](std::string_view key, std::string_view value) {
     const auto entry = decode_quarantined(value);

@@ -28,7 +28,6 @@ Result<Quarantined> decode_quarantined(std::string_view bytes);
 
 /// Visits entries by source and line until `see` answers false.
 Result<void> scan_quarantine(
-    const log::Log& log,
-    const std::function<bool(std::string_view key, const Quarantined&)>& see);
+    const log::Log& log, const std::function<bool(std::string_view key, const Quarantined&)>& see);
 
 }  // namespace covey::analyzer

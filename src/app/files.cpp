@@ -40,7 +40,8 @@ Result<FileReader> FileReader::open(const std::filesystem::path& path) {
   }
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
-    return fail(Errc::kRejected, fmt::format("{} is a folder; name the files in it", path.string()));
+    return fail(Errc::kRejected,
+                fmt::format("{} is a folder; name the files in it", path.string()));
   }
   state->file = std::fopen(path.c_str(), "rb");
   if (state->file == nullptr) {
@@ -100,8 +101,12 @@ Result<bool> FileReader::read(std::string& out, std::size_t bytes) {
   return filled > 0;
 }
 
-std::uint64_t FileReader::bytes_total() const { return state_->total; }
-std::uint64_t FileReader::bytes_done() const { return state_->done; }
+std::uint64_t FileReader::bytes_total() const {
+  return state_->total;
+}
+std::uint64_t FileReader::bytes_done() const {
+  return state_->done;
+}
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max) {
   auto reader = COVEY_TRY(FileReader::open(path));

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kChunk = std::size_t{4} << 20;
 constexpr std::size_t kInFlight = 12;  // submissions not yet acknowledged
 constexpr std::size_t kXapiFileMax = std::size_t{256} << 20;
-constexpr int kShown = 5;              // rejected rows shown on stderr
+constexpr int kShown = 5;  // rejected rows shown on stderr
 
 struct Options {
   StoreOptions store;
@@ -293,8 +293,8 @@ class Importer {
                                                folder));
     }
     const OuladTables tables = COVEY_TRY(read_oulad_tables(folder));
-    auto codec = COVEY_TRY(
-        events::Oulad::from_tables(tables.learners, tables.assessments, tables.courses));
+    auto codec =
+        COVEY_TRY(events::Oulad::from_tables(tables.learners, tables.assessments, tables.courses));
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(folder, error)) {
       const std::string name = entry.path().filename().string();
@@ -358,12 +358,12 @@ Result<Exit> import(const Options& options) {
   analyzer.stop();
   ingest.join();
   if (!receipt) {
-    fmt::print(stderr, "covey: import stopped. Rows stored before this are safe; run the same "
-                       "command again and they are recognised.\n");
+    fmt::print(stderr,
+               "covey: import stopped. Rows stored before this are safe; run the same "
+               "command again and they are recognised.\n");
     return std::unexpected(receipt.error());
   }
-  const double seconds =
-      std::chrono::duration<double>(store->clock.now() - started).count();
+  const double seconds = std::chrono::duration<double>(store->clock.now() - started).count();
   const std::size_t learners = analyzer.engine().learners();
   if (options.json) {
     const nlohmann::ordered_json out = {{"accepted", receipt->accepted},
@@ -374,10 +374,11 @@ Result<Exit> import(const Options& options) {
     fmt::print("{}\n", out.dump());
   } else {
     const std::uint64_t rows = receipt->accepted + receipt->duplicates + receipt->rejected;
-    fmt::print("{} rows in {:.1f} s: {} new, {} known already, {} rejected. {} learners in the "
-               "store.\n",
-               grouped(rows), seconds, grouped(receipt->accepted), grouped(receipt->duplicates),
-               grouped(receipt->rejected), grouped(learners));
+    fmt::print(
+        "{} rows in {:.1f} s: {} new, {} known already, {} rejected. {} learners in the "
+        "store.\n",
+        grouped(rows), seconds, grouped(receipt->accepted), grouped(receipt->duplicates),
+        grouped(receipt->rejected), grouped(learners));
   }
   if (receipt->rejected > 0) {
     fmt::print(stderr,
@@ -408,8 +409,10 @@ void add_import(CLI::App& app, Run& run) {
                       "Table from xAPI verbs and activity types to event types "
                       "(default: the built-in one, deploy/xapi-mapping.csv)");
   command->add_flag("--json", options->json, "Print the counts as JSON");
-  command->add_option("PATH", options->paths, "Files (.zst is decompressed, - is standard input); "
-                                              "oulad: the package's folder")
+  command
+      ->add_option("PATH", options->paths,
+                   "Files (.zst is decompressed, - is standard input); "
+                   "oulad: the package's folder")
       ->required();
   command->callback([options, &run] { run = [options] { return import(*options); }; });
 }

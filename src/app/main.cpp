@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <exception>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "app/commands.h"
 
@@ -20,8 +20,9 @@ int main(int argc, char** argv) {
       "covey");
   cli.require_subcommand(1);
   cli.set_version_flag("--version", COVEY_VERSION);
-  cli.set_config("--config", "", "Read options from this TOML file; a section per command, as "
-                                 "[serve]. What stands on the command line wins");
+  cli.set_config("--config", "",
+                 "Read options from this TOML file; a section per command, as "
+                 "[serve]. What stands on the command line wins");
   cli.allow_config_extras(CLI::config_extras_mode::error);
   cli.footer(
       "Start here:\n"

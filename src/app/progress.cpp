@@ -22,8 +22,7 @@ Progress::Progress(const Clock& clock, std::string what)
 void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view note) {
   const auto now = clock_.now();
   const auto since = now - started_;
-  if (terminal_ ? since < kQuiet || now - last_ < kFrame
-                : since < kLine || now - last_ < kLine) {
+  if (terminal_ ? since < kQuiet || now - last_ < kFrame : since < kLine || now - last_ < kLine) {
     return;
   }
   last_ = now;

@@ -48,15 +48,15 @@ std::string plain(std::string_view text, std::size_t width) {
 Result<Exit> list(const Options& options) {
   const auto store = COVEY_TRY(Store::open_log(options.store, log::Access::kReadOnly));
   std::size_t total = 0, shown = 0;
-  COVEY_TRY_VOID(analyzer::scan_quarantine(
-      *store->log, [&](std::string_view, const Quarantined& entry) {
+  COVEY_TRY_VOID(
+      analyzer::scan_quarantine(*store->log, [&](std::string_view, const Quarantined& entry) {
         if (!options.source.empty() && entry.rejection.source != options.source) return true;
         ++total;
         if (options.limit > 0 && shown >= options.limit) return true;
         ++shown;
         if (options.json) {
-          fmt::print("{}\n", to_json(entry).dump(-1, ' ', false,
-                                                 nlohmann::json::error_handler_t::replace));
+          fmt::print("{}\n",
+                     to_json(entry).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
         } else {
           fmt::print("{}:{}: {}\n    {}\n", entry.rejection.source, entry.rejection.line,
                      entry.rejection.reason, plain(entry.rejection.row, 160));
@@ -124,8 +124,8 @@ Result<Exit> replay(const Options& options) {
   const auto store = COVEY_TRY(Store::open(options.store, log::Access::kReadWrite));
   analyzer::Analyzer& analyzer = *store->analyzer;
   std::vector<std::pair<std::string, Quarantined>> entries;
-  COVEY_TRY_VOID(analyzer::scan_quarantine(
-      *store->log, [&](std::string_view key, const Quarantined& entry) {
+  COVEY_TRY_VOID(
+      analyzer::scan_quarantine(*store->log, [&](std::string_view key, const Quarantined& entry) {
         if (options.source.empty() || entry.rejection.source == options.source) {
           entries.emplace_back(key, entry);
         }
@@ -186,8 +186,8 @@ Result<Exit> drop(const Options& options) {
   const auto store = COVEY_TRY(Store::open_log(options.store, log::Access::kReadWrite));
   std::vector<log::Record> group(1);
   group[0].encode = [](std::span<const std::uint8_t>) { return std::string(); };
-  COVEY_TRY_VOID(analyzer::scan_quarantine(
-      *store->log, [&](std::string_view key, const Quarantined& entry) {
+  COVEY_TRY_VOID(
+      analyzer::scan_quarantine(*store->log, [&](std::string_view key, const Quarantined& entry) {
         if (options.all || entry.rejection.source == options.source) {
           group[0].erases.emplace_back(key);
         }

@@ -163,8 +163,8 @@ Result<Exit> discover(const DiscoverOptions& options) {
   cohorts::Options wanted;
   wanted.seed = options.seed;
   if (options.k != "auto") wanted.k = static_cast<std::uint32_t>(std::stoul(options.k));
-  auto store = COVEY_TRY(Store::open(
-      options.store, options.save ? log::Access::kReadWrite : log::Access::kReadOnly));
+  auto store = COVEY_TRY(
+      Store::open(options.store, options.save ? log::Access::kReadWrite : log::Access::kReadOnly));
   analyzer::Analyzer& analyzer = *store->analyzer;
   const auto run = COVEY_TRY(analyzer.discover(wanted, *store->pool, options.save));
   if (options.save) {
@@ -177,8 +177,7 @@ Result<Exit> discover(const DiscoverOptions& options) {
     out["engine"] = analyzer.engine().name();
     out["memory"] = {{"bytes", use.bytes},
                      {"learners", use.learners},
-                     {"bytes_per_learner",
-                      use.learners == 0 ? 0 : use.bytes / use.learners}};
+                     {"bytes_per_learner", use.learners == 0 ? 0 : use.bytes / use.learners}};
     fmt::print("{}\n", out.dump());
   }
   if (run->k == 0) {
@@ -216,12 +215,14 @@ void add_discover(CLI::App& app, Run& run) {
   options->store.add_engine(*command);
   options->store.add_as_of(*command);
   options->store.add_threads(*command);
-  command->add_option("--k", options->k, "Number of cohorts: auto (3 to 8, by silhouette) or 2 to 64")
+  command
+      ->add_option("--k", options->k, "Number of cohorts: auto (3 to 8, by silhouette) or 2 to 64")
       ->check([](const std::string& text) {
         return text == "auto" ? std::string() : CLI::Range(2, 64)(const_cast<std::string&>(text));
       })
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of every random choice")->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of every random choice")
+      ->capture_default_str();
   command->add_flag("--save", options->save,
                     "Keep this run in the store, so that the next one's cohort ids match it");
   command->add_flag("--json", options->json, "Print the discovery as JSON");

@@ -6,9 +6,9 @@
 #include <random>
 #include <thread>
 
+#include <fmt/format.h>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
@@ -38,13 +38,15 @@ struct Address {
 Result<Address> parse_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   const auto bad = [&] {
-    return fail(Errc::kRejected, fmt::format("--listen {}: write HOST:PORT, such as "
-                                             "127.0.0.1:8080 or [::1]:8080; port 0 takes a free one",
-                                             text));
+    return fail(Errc::kRejected,
+                fmt::format("--listen {}: write HOST:PORT, such as "
+                            "127.0.0.1:8080 or [::1]:8080; port 0 takes a free one",
+                            text));
   };
   if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) return bad();
   const std::string digits = text.substr(colon + 1);
-  if (digits.size() > 5 || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
+  if (digits.size() > 5 ||
+      !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
     return bad();
   }
   const unsigned long port = std::stoul(digits);
@@ -162,8 +164,8 @@ class Service {
       if (error) return;
       // Once more means now: the second signal cuts what is still in flight.
       const std::chrono::seconds grace(stopping_ ? 0 : options_.grace_s);
-      if (!stopping_) fmt::print(stderr, "stopping: no new connections, {} s for the rest\n",
-                                 grace.count());
+      if (!stopping_)
+        fmt::print(stderr, "stopping: no new connections, {} s for the rest\n", grace.count());
       stopping_ = true;
       stop(grace);
       if (grace.count() > 0) wait_for_signal();
@@ -175,8 +177,10 @@ class Service {
     timer_.cancel();
     server_.stop(grace);
     // The signal set alone must not keep the context running.
-    if (grace.count() == 0) signals_.cancel();
-    else watch_end();
+    if (grace.count() == 0)
+      signals_.cancel();
+    else
+      watch_end();
   }
 
   void watch_end() {
@@ -216,14 +220,13 @@ class Service {
     log_ = COVEY_TRY(log::open_rocks_log(options_.store.data, log::Access::kReadWrite,
                                          log::RocksLimits{}, clock_));
     Progress bar(clock_, "recovering");
-    analyzer_ = COVEY_TRY(analyzer::Analyzer::open(
-        config, *log_, clock_, ingest_pool_, [&](const analyzer::Progress& p) {
-          door_.report(p);
-          bar.update(p.done, p.total, p.what);
-        }));
+    analyzer_ = COVEY_TRY(analyzer::Analyzer::open(config, *log_, clock_, ingest_pool_,
+                                                   [&](const analyzer::Progress& p) {
+                                                     door_.report(p);
+                                                     bar.update(p.done, p.total, p.what);
+                                                   }));
     if (options_.store.as_of == "latest" && analyzer_->engine().learners() > 0) {
-      analyzer_->pin(
-          Time(std::chrono::microseconds(analyzer_->counters().newest_event_us.load())));
+      analyzer_->pin(Time(std::chrono::microseconds(analyzer_->counters().newest_event_us.load())));
     }
     return {};
   }
@@ -275,8 +278,8 @@ Result<Exit> serve(const Options& options) {
     return fail(Errc::kRejected, fmt::format("{}", fmt::join(faults, "; ")));
   }
   fmt::print(stderr, "configuration {}\n", config.effective_config);
-  auto io = std::make_unique<asio::io_context>(
-      static_cast<int>(thread_count(options.store.threads)));
+  auto io =
+      std::make_unique<asio::io_context>(static_cast<int>(thread_count(options.store.threads)));
   auto acceptor = COVEY_TRY(service::listen(*io, address.host, address.port));
   Service service(options, std::move(config), std::move(acceptor), std::move(io));
   return service.run();
@@ -299,12 +302,15 @@ void add_serve(CLI::App& app, Run& run) {
                    "Ceiling for learners and log in MiB; beyond it events are refused with 503. "
                    "0: none")
       ->capture_default_str();
-  command->add_option("--queue", options->queue_mib, "MiB of events waiting to be stored; beyond "
-                                                     "it events are refused with 429")
+  command
+      ->add_option("--queue", options->queue_mib,
+                   "MiB of events waiting to be stored; beyond "
+                   "it events are refused with 429")
       ->check(CLI::Range(1u, 65536u))
       ->capture_default_str();
-  command->add_option("--snapshot-events", options->snapshot_events,
-                      "Take a snapshot after this many events")
+  command
+      ->add_option("--snapshot-events", options->snapshot_events,
+                   "Take a snapshot after this many events")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command

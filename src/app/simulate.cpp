@@ -62,8 +62,8 @@ Result<Exit> simulate(Options& options) {
   Progress bar(clock, "simulating");
   std::uint64_t events = 0;
   std::string text;
-  const auto about = static_cast<std::uint64_t>(options.spec.learners *
-                                                options.spec.events_per_learner);
+  const auto about =
+      static_cast<std::uint64_t>(options.spec.learners * options.spec.events_per_learner);
   COVEY_TRY_VOID(population.generate([&](std::span<const population::Drawn> part) -> Result<void> {
     for (const auto& drawn : part) {
       population.append_ndjson(drawn, text);
@@ -98,8 +98,8 @@ Result<Exit> simulate(Options& options) {
 
 void add_simulate(CLI::App& app, Run& run) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("simulate", "Write the events of simulated learners, for trials and tests");
+  CLI::App* command = app.add_subcommand(
+      "simulate", "Write the events of simulated learners, for trials and tests");
   auto& spec = options->spec;
   command->add_option("--learners", spec.learners, "How many")->capture_default_str();
   command->add_option("--events-per-learner", spec.events_per_learner, "Mean; some have far more")

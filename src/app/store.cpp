@@ -28,7 +28,9 @@ void StoreOptions::add_as_of(CLI::App& command) {
 }
 
 void StoreOptions::add_threads(CLI::App& command) {
-  command.add_option("--threads", threads, "Threads to work with; 0: one a core. Never changes an answer")
+  command
+      .add_option("--threads", threads,
+                  "Threads to work with; 0: one a core. Never changes an answer")
       ->check(CLI::Range(0u, 256u))
       ->capture_default_str();
 }
@@ -67,8 +69,8 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, log::Acc
       }));
   bar.finish();
   if (options.as_of == "latest" && store->analyzer->engine().learners() > 0) {
-    store->analyzer->pin(Time(
-        std::chrono::microseconds(store->analyzer->counters().newest_event_us.load())));
+    store->analyzer->pin(
+        Time(std::chrono::microseconds(store->analyzer->counters().newest_event_us.load())));
   }
   return store;
 }

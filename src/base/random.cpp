@@ -16,7 +16,9 @@ Random::Random(std::uint64_t seed) : seed_(seed) {
   }
 }
 
-Random Random::fork(std::string_view name) const { return Random(hash64(name, seed_)); }
+Random Random::fork(std::string_view name) const {
+  return Random(hash64(name, seed_));
+}
 
 Random Random::fork(std::string_view name, std::uint64_t index) const {
   return Random(mix64(hash64(name, seed_) + index * 0x9e3779b97f4a7c15ULL));
@@ -48,7 +50,9 @@ std::uint64_t Random::below(std::uint64_t bound) {
   return static_cast<std::uint64_t>(product >> 64);
 }
 
-double Random::uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+double Random::uniform() {
+  return static_cast<double>(next() >> 11) * 0x1p-53;
+}
 
 double Random::normal() {
   double u = 0, v = 0, s = 0;
@@ -60,6 +64,8 @@ double Random::normal() {
   return u * std::sqrt(-2 * std::log(s) / s);
 }
 
-double Random::exponential() { return -std::log1p(-uniform()); }
+double Random::exponential() {
+  return -std::log1p(-uniform());
+}
 
 }  // namespace covey

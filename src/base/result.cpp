@@ -6,12 +6,18 @@ namespace covey {
 
 std::string_view name(Errc code) {
   switch (code) {
-    case Errc::kRejected: return "rejected";
-    case Errc::kNotFound: return "not_found";
-    case Errc::kRetryLater: return "retry_later";
-    case Errc::kFull: return "full";
-    case Errc::kCorrupt: return "corrupt";
-    case Errc::kFailed: return "failed";
+    case Errc::kRejected:
+      return "rejected";
+    case Errc::kNotFound:
+      return "not_found";
+    case Errc::kRetryLater:
+      return "retry_later";
+    case Errc::kFull:
+      return "full";
+    case Errc::kCorrupt:
+      return "corrupt";
+    case Errc::kFailed:
+      return "failed";
   }
   return "unknown";
 }

@@ -40,8 +40,8 @@ namespace detail {
 }  // namespace covey
 
 /// Aborts, in release too: a broken invariant is our fault, and recovery is a tested path.
-#define COVEY_CHECK(condition)                                         \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                 \
+#define COVEY_CHECK(condition)                         \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::covey::detail::check_failed(#condition, __FILE__, __LINE__))
 
 // One name a line, so that a lambda inside the expression may use these too.
@@ -50,17 +50,17 @@ namespace detail {
 #define COVEY_TRY_NAME COVEY_JOIN(covey_try_result_, __LINE__)
 
 /// Returns the error of a Result<void> from the enclosing function.
-#define COVEY_TRY_VOID(expr)                                         \
-  do {                                                               \
-    if (auto COVEY_TRY_NAME = (expr); !COVEY_TRY_NAME) {             \
-      return std::unexpected(std::move(COVEY_TRY_NAME).error());     \
-    }                                                                \
+#define COVEY_TRY_VOID(expr)                                     \
+  do {                                                           \
+    if (auto COVEY_TRY_NAME = (expr); !COVEY_TRY_NAME) {         \
+      return std::unexpected(std::move(COVEY_TRY_NAME).error()); \
+    }                                                            \
   } while (false)
 
 /// Yields the value of a Result or returns its error from the enclosing function.
-#define COVEY_TRY(expr)                                                        \
-  ({                                                                           \
-    auto COVEY_TRY_NAME = (expr);                                              \
-    if (!COVEY_TRY_NAME) return std::unexpected(COVEY_TRY_NAME.error());       \
-    std::move(COVEY_TRY_NAME).value();                                         \
+#define COVEY_TRY(expr)                                                  \
+  ({                                                                     \
+    auto COVEY_TRY_NAME = (expr);                                        \
+    if (!COVEY_TRY_NAME) return std::unexpected(COVEY_TRY_NAME.error()); \
+    std::move(COVEY_TRY_NAME).value();                                   \
   })

@@ -24,8 +24,12 @@ std::unexpected<Error> bad(std::string_view text, std::string_view why) {
 
 }  // namespace
 
-Time earliest_time() { return date::sys_days{date::year{1900} / 1 / 1}; }
-Time latest_time() { return date::sys_days{date::year{2200} / 1 / 1}; }
+Time earliest_time() {
+  return date::sys_days{date::year{1900} / 1 / 1};
+}
+Time latest_time() {
+  return date::sys_days{date::year{2200} / 1 / 1};
+}
 
 // By hand, not date::parse: this runs once per event, and a stream parse costs a microsecond.
 Result<Time> parse_time(std::string_view text) {
@@ -84,9 +88,9 @@ std::string format_time(Time t) {
   const auto days = std::chrono::floor<date::days>(seconds);
   const date::year_month_day ymd{days};
   const date::hh_mm_ss hms{seconds - days};
-  std::string out = fmt::format(
-      "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int(ymd.year()), unsigned(ymd.month()),
-      unsigned(ymd.day()), hms.hours().count(), hms.minutes().count(), hms.seconds().count());
+  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int(ymd.year()),
+                                unsigned(ymd.month()), unsigned(ymd.day()), hms.hours().count(),
+                                hms.minutes().count(), hms.seconds().count());
   if (const auto rest = (t - seconds).count(); rest != 0) {
     out += fmt::format(".{:06}", rest);
     while (out.back() == '0') out.pop_back();

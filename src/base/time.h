@@ -23,7 +23,9 @@ inline std::int32_t week_of_day(std::int32_t day) {
   const std::int32_t since_monday = day + 3;  // 1970-01-01 was a Thursday
   return since_monday >= 0 ? since_monday / 7 : (since_monday - 6) / 7;
 }
-inline std::int32_t week_of(Time t) { return week_of_day(day_of(t)); }
+inline std::int32_t week_of(Time t) {
+  return week_of_day(day_of(t));
+}
 
 /// Days since 1970-01-01 with the fraction of the day.
 inline double fractional_day(Time t) {

@@ -73,11 +73,16 @@ std::string_view against_average(double z) {
 
 std::string_view name(Archetype archetype) {
   switch (archetype) {
-    case Archetype::kFastLearner: return "Fast Learner";
-    case Archetype::kSpecialist: return "Specialist";
-    case Archetype::kPowerUser: return "Power User";
-    case Archetype::kLongTermRetainer: return "Long-term Retainer";
-    case Archetype::kGeneralist: return "Generalist";
+    case Archetype::kFastLearner:
+      return "Fast Learner";
+    case Archetype::kSpecialist:
+      return "Specialist";
+    case Archetype::kPowerUser:
+      return "Power User";
+    case Archetype::kLongTermRetainer:
+      return "Long-term Retainer";
+    case Archetype::kGeneralist:
+      return "Generalist";
   }
   return "unknown";
 }
@@ -114,14 +119,22 @@ std::string describe(const learners::Traits& mean, const Standing& z, bool fine)
   for (const std::size_t d : order) {
     std::string clause;
     switch (d) {
-      case kVelocity: clause = velocity(mean.learning_velocity, fine); break;
-      case kAffinity: clause = affinity(mean.domain_affinity, fine); break;
-      case kFrequency: clause = frequency(mean.interaction_frequency, fine); break;
+      case kVelocity:
+        clause = velocity(mean.learning_velocity, fine);
+        break;
+      case kAffinity:
+        clause = affinity(mean.domain_affinity, fine);
+        break;
+      case kFrequency:
+        clause = frequency(mean.interaction_frequency, fine);
+        break;
       case kResponsiveness:
         if (std::abs(mean.feedback_responsiveness - 0.5) <= kUnknownFeedback) continue;
         clause = responsiveness(mean.feedback_responsiveness, fine);
         break;
-      default: clause = retention(mean.retention_strength, fine); break;
+      default:
+        clause = retention(mean.retention_strength, fine);
+        break;
     }
     clause += against_average(z[d]);
     if (!sentence.empty()) sentence += "; ";

@@ -36,10 +36,10 @@ inline constexpr std::uint32_t kCohortsMax = 8;
 struct Options {
   std::optional<std::uint32_t> k;  ///< none: found by silhouette among 3..8
   std::uint64_t seed = 1;
-  std::uint32_t restarts = 50;           ///< k-means++ starts per k, on the sample
-  std::uint32_t sample = 20'000;         ///< learners the starts run on; all if fewer
+  std::uint32_t restarts = 50;    ///< k-means++ starts per k, on the sample
+  std::uint32_t sample = 20'000;  ///< learners the starts run on; all if fewer
   std::uint32_t silhouette_sample = 2'000;
-  std::uint32_t bootstraps = 20;         ///< resamplings behind `stability`
+  std::uint32_t bootstraps = 20;              ///< resamplings behind `stability`
   std::vector<std::string> validate() const;  ///< every fault, in words
 };
 
@@ -58,11 +58,11 @@ struct Cohort {
   std::uint32_t id = 0;  ///< stable across runs: matched to the run before by shared members
   Archetype archetype = Archetype::kGeneralist;
   std::uint64_t size = 0;
-  double share = 0;            ///< of the clustered learners
-  learners::Traits centroid;   ///< mean traits of the members, each in [0,1]
-  double silhouette = 0;       ///< mean over the sampled members
-  double stability = 0;        ///< mean best Jaccard similarity over bootstraps (Hennig 2007)
-  std::string sentence;        ///< what its learners do, for a product manager
+  double share = 0;           ///< of the clustered learners
+  learners::Traits centroid;  ///< mean traits of the members, each in [0,1]
+  double silhouette = 0;      ///< mean over the sampled members
+  double stability = 0;       ///< mean best Jaccard similarity over bootstraps (Hennig 2007)
+  std::string sentence;       ///< what its learners do, for a product manager
 };
 
 struct Timing {
@@ -75,7 +75,7 @@ struct Discovery {
   std::uint64_t learners = 0;  ///< clustered: state active
   std::uint32_t k = 0;         ///< 0: too few learners for cohorts; `cohorts` is empty
   std::uint64_t seed = 0;
-  double inertia = 0;          ///< sum of squared distances in the model's space
+  double inertia = 0;  ///< sum of squared distances in the model's space
   double silhouette = 0;
   std::optional<double> adjusted_rand_index;  ///< against the run before, over shared members
   std::uint32_t next_id = 1;                  ///< the id the next new cohort will get
@@ -89,9 +89,9 @@ struct Discovery {
 /// The run before, as far as the next one needs it: label per learner, by a key that outlives the
 /// engine (hash64 of the learner id).
 struct Previous {
-  std::vector<std::uint64_t> learner;     ///< sorted
-  std::vector<std::uint8_t> label;        ///< index into `id`
-  std::vector<std::uint32_t> id;          ///< cohort id by label
+  std::vector<std::uint64_t> learner;  ///< sorted
+  std::vector<std::uint8_t> label;     ///< index into `id`
+  std::vector<std::uint32_t> id;       ///< cohort id by label
   std::uint32_t next_id = 1;
 };
 

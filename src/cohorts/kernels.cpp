@@ -22,8 +22,7 @@ unsigned nearest(const float* point, const Centers& centers, unsigned k) {
 }
 
 std::uint32_t assign_rest(const float* const* columns, std::size_t begin, std::size_t n,
-                          const Centers& centers, unsigned k, std::uint8_t* label,
-                          LaneSums& sums) {
+                          const Centers& centers, unsigned k, std::uint8_t* label, LaneSums& sums) {
   std::uint32_t changed = 0;
   for (std::size_t i = begin; i < n; ++i) {
     float point[kDims];

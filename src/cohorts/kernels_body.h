@@ -26,9 +26,8 @@ std::uint32_t assign_block(const float* const* x, std::size_t begin, std::size_t
                            const Centers& centers, std::uint8_t* label) {
   std::uint32_t changed = 0;
   for (std::size_t i = begin; i < end; i += kLanes) {
-    const typename V::Floats x0 = V::load(x[0] + i), x1 = V::load(x[1] + i),
-                             x2 = V::load(x[2] + i), x3 = V::load(x[3] + i),
-                             x4 = V::load(x[4] + i);
+    const typename V::Floats x0 = V::load(x[0] + i), x1 = V::load(x[1] + i), x2 = V::load(x[2] + i),
+                             x3 = V::load(x[3] + i), x4 = V::load(x[4] + i);
     typename V::Floats best{};
     typename V::Labels nearest = V::first();
 #pragma GCC unroll 8
@@ -55,8 +54,8 @@ std::uint32_t assign_block(const float* const* x, std::size_t begin, std::size_t
 }
 
 template <class V, unsigned G>
-void add_block(const float* const* x, std::size_t begin, std::size_t end,
-               const std::uint8_t* label, unsigned first, LaneSums& sums) {
+void add_block(const float* const* x, std::size_t begin, std::size_t end, const std::uint8_t* label,
+               unsigned first, LaneSums& sums) {
   typename V::Floats sum[G][kDims];
   std::uint32_t count[G];
 #pragma GCC unroll 8
@@ -113,14 +112,22 @@ template <class V>
 std::uint32_t pass(const float* const* x, std::size_t n, const Centers& centers, unsigned k,
                    std::uint8_t* label, LaneSums& sums) {
   switch (k) {
-    case 1: return pass_k<V, 1>(x, n, centers, label, sums);
-    case 2: return pass_k<V, 2>(x, n, centers, label, sums);
-    case 3: return pass_k<V, 3>(x, n, centers, label, sums);
-    case 4: return pass_k<V, 4>(x, n, centers, label, sums);
-    case 5: return pass_k<V, 5>(x, n, centers, label, sums);
-    case 6: return pass_k<V, 6>(x, n, centers, label, sums);
-    case 7: return pass_k<V, 7>(x, n, centers, label, sums);
-    default: return pass_k<V, 8>(x, n, centers, label, sums);
+    case 1:
+      return pass_k<V, 1>(x, n, centers, label, sums);
+    case 2:
+      return pass_k<V, 2>(x, n, centers, label, sums);
+    case 3:
+      return pass_k<V, 3>(x, n, centers, label, sums);
+    case 4:
+      return pass_k<V, 4>(x, n, centers, label, sums);
+    case 5:
+      return pass_k<V, 5>(x, n, centers, label, sums);
+    case 6:
+      return pass_k<V, 6>(x, n, centers, label, sums);
+    case 7:
+      return pass_k<V, 7>(x, n, centers, label, sums);
+    default:
+      return pass_k<V, 8>(x, n, centers, label, sums);
   }
 }
 

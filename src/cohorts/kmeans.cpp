@@ -116,8 +116,8 @@ Totals pass(const Points& points, const Centers& centers, unsigned k, std::uint8
     for (std::size_t c = task * kChunksPerTask; c < last; ++c) {
       const std::size_t begin = c * kChunk;
       const auto columns = points.columns(begin);
-      part[c].changed = kernel(columns.data(), std::min(kChunk, n - begin), centers, k,
-                               label + begin, lanes);
+      part[c].changed =
+          kernel(columns.data(), std::min(kChunk, n - begin), centers, k, label + begin, lanes);
       for (unsigned j = 0; j < k; ++j) {
         part[c].count[j] = lanes.count[j];
         for (std::size_t d = 0; d < kDims; ++d)

@@ -8,8 +8,8 @@ namespace covey::cohorts {
 Points::Points(std::size_t n) : n_(n) {
   const std::size_t padded = tasks_for(std::max<std::size_t>(n, 1), kLanes) * kLanes;
   for (auto& column : column_)
-    column.reset(static_cast<float*>(
-        ::operator new[](padded * sizeof(float), std::align_val_t{64})));
+    column.reset(
+        static_cast<float*>(::operator new[](padded * sizeof(float), std::align_val_t{64})));
 }
 
 std::array<const float*, kDims> Points::columns(std::size_t from) const {
@@ -38,10 +38,10 @@ Standardised standardise(const learners::TraitColumns& columns, Parallel& parall
 
   // Deviations from one of the values rather than the values: a constant column then has a
   // variance of exactly 0, and a narrow one loses nothing to cancellation.
-  const auto first = static_cast<std::size_t>(
-      std::find_if(columns.clusterable.begin(), columns.clusterable.end(),
-                   [](std::uint8_t c) { return c != 0; }) -
-      columns.clusterable.begin());
+  const auto first =
+      static_cast<std::size_t>(std::find_if(columns.clusterable.begin(), columns.clusterable.end(),
+                                            [](std::uint8_t c) { return c != 0; }) -
+                               columns.clusterable.begin());
   std::array<double, kDims> origin{};
   if (first < rows)
     for (std::size_t d = 0; d < kDims; ++d) origin[d] = columns.trait[d][first];
@@ -113,7 +113,8 @@ std::vector<std::uint32_t> draw(std::size_t n, std::size_t count, Random random)
   std::vector<std::uint32_t> index(count);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t begin = i * n / count, end = (i + 1) * n / count;
-    index[i] = static_cast<std::uint32_t>(begin + (end - begin > 1 ? random.below(end - begin) : 0));
+    index[i] =
+        static_cast<std::uint32_t>(begin + (end - begin > 1 ? random.below(end - begin) : 0));
   }
   return index;
 }

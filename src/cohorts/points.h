@@ -64,6 +64,8 @@ Points gather(const Points& points, std::span<const std::uint32_t> index);
 double sum_of_squares(const Points& points, Parallel& parallel);
 
 /// How many tasks cover `n` things at `each` per task.
-constexpr std::size_t tasks_for(std::size_t n, std::size_t each) { return (n + each - 1) / each; }
+constexpr std::size_t tasks_for(std::size_t n, std::size_t each) {
+  return (n + each - 1) / each;
+}
 
 }  // namespace covey::cohorts

@@ -156,8 +156,7 @@ Previous remember(const Discovery& run,
   for (std::size_t b = 1; b < first.size(); ++b) first[b] += first[b - 1];
   std::vector<Entry> entry(n);
   auto next = first;
-  for (std::size_t i = 0; i < n; ++i)
-    entry[next[key[i] >> (64 - bits)]++] = {key[i], run.label[i]};
+  for (std::size_t i = 0; i < n; ++i) entry[next[key[i] >> (64 - bits)]++] = {key[i], run.label[i]};
   for (std::size_t b = 0; b + 1 < first.size(); ++b)
     std::sort(entry.begin() + static_cast<std::ptrdiff_t>(first[b]),
               entry.begin() + static_cast<std::ptrdiff_t>(first[b + 1]));

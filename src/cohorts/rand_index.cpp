@@ -3,7 +3,9 @@
 namespace covey::cohorts {
 namespace {
 
-double pairs(std::uint64_t n) { return static_cast<double>(n) * (static_cast<double>(n) - 1) / 2; }
+double pairs(std::uint64_t n) {
+  return static_cast<double>(n) * (static_cast<double>(n) - 1) / 2;
+}
 
 }  // namespace
 

@@ -46,9 +46,8 @@ std::array<double, kCenters> stability(const Points& points, std::span<const std
       found[b].drawn[j] = before[j] > 0;
       for (unsigned other = 0; other < k; ++other)
         if (both[j][other] > 0)
-          found[b].jaccard[j] =
-              std::max(found[b].jaccard[j],
-                       both[j][other] / (before[j] + now[other] - both[j][other]));
+          found[b].jaccard[j] = std::max(
+              found[b].jaccard[j], both[j][other] / (before[j] + now[other] - both[j][other]));
     }
   });
 

@@ -44,7 +44,9 @@ std::optional<T> number(std::string_view text) {
 }
 
 /// What a message may show of a cell.
-std::string_view shown(std::string_view cell) { return cell.substr(0, 64); }
+std::string_view shown(std::string_view cell) {
+  return cell.substr(0, 64);
+}
 
 struct StringHash {
   using is_transparent = void;
@@ -137,7 +139,7 @@ class Table {
 
 struct Person {
   std::uint64_t line = 0;
-  std::uint32_t course = 0;       // into State::starts
+  std::uint32_t course = 0;  // into State::starts
   bool registered = false;
   std::size_t begin = 0, size = 0;  // of the record in State::learners_csv
 };
@@ -150,9 +152,9 @@ struct Oulad::State {
   std::string learners_csv;
   std::vector<std::string> learners_header;
   std::size_t course_column = 0, learner_column = 0;
-  std::vector<oulad::Person> people;                 // in the table's order
-  oulad::ByName<std::uint32_t> person_of;            // by "course/learner"
-  oulad::ByName<std::optional<double>> due;          // by "course/assessment"
+  std::vector<oulad::Person> people;         // in the table's order
+  oulad::ByName<std::uint32_t> person_of;    // by "course/learner"
+  oulad::ByName<std::optional<double>> due;  // by "course/assessment"
   std::vector<Time> starts;
   std::string prefix;
 
@@ -213,16 +215,17 @@ Result<Oulad> Oulad::from_tables(std::string_view learners_csv, std::string_view
       if (const auto& text = table.cells[due]; !text.empty()) {
         day = oulad::number<double>(text);
         if (!day) {
-          return table.broken(fmt::format("due_day '{}' is not a number; leave it empty where there "
-                                          "is none",
-                                          oulad::shown(text)));
+          return table.broken(
+              fmt::format("due_day '{}' is not a number; leave it empty where there "
+                          "is none",
+                          oulad::shown(text)));
         }
       }
       if (!s.due.emplace(table.cells[course] + "/" + table.cells[assessment], day).second) {
-        return table.broken(fmt::format("assessment '{}' of course '{}' is there already; keep one "
-                                        "of the two",
-                                        oulad::shown(table.cells[assessment]),
-                                        oulad::shown(table.cells[course])));
+        return table.broken(
+            fmt::format("assessment '{}' of course '{}' is there already; keep one "
+                        "of the two",
+                        oulad::shown(table.cells[assessment]), oulad::shown(table.cells[course])));
       }
     }
   }
@@ -248,8 +251,9 @@ Result<Oulad> Oulad::from_tables(std::string_view learners_csv, std::string_view
       }
       s.who.assign(course).append("/").append(table.cells[s.learner_column]);
       if (const auto [known, fresh] = s.person_of.emplace(s.who, s.people.size()); !fresh) {
-        return table.broken(fmt::format("learner '{}' stands in line {} already; keep one of the two",
-                                        oulad::shown(s.who), s.people[known->second].line));
+        return table.broken(
+            fmt::format("learner '{}' stands in line {} already; keep one of the two",
+                        oulad::shown(s.who), s.people[known->second].line));
       }
       const oulad::Person person{
           .line = table.line,
@@ -292,8 +296,9 @@ Result<void> Oulad::begin_file(std::string_view file_name, std::string_view head
   bool sound = true;
   next_record(header_line, header, sound);
   if (!sound) {
-    return fail(Errc::kRejected,
-                fmt::format("{}, line 1: a quote is not closed or stands inside a cell", file_name));
+    return fail(
+        Errc::kRejected,
+        fmt::format("{}, line 1: a quote is not closed or stands inside a cell", file_name));
   }
   if (header.size() > oulad::kColumnsMax) {
     return fail(Errc::kRejected, fmt::format("{}, line 1: {} columns; at most {} are allowed",
@@ -412,9 +417,10 @@ std::string Oulad::State::add_row(const Source& source, std::uint64_t line, Pars
     if (!value.empty()) {
       const auto score = oulad::number<double>(value);
       if (!score || *score < 0 || *score > 100) {
-        return fmt::format("value '{}' is not a score from 0 to 100; leave it empty where there is "
-                           "none",
-                           oulad::shown(value));
+        return fmt::format(
+            "value '{}' is not a score from 0 to 100; leave it empty where there is "
+            "none",
+            oulad::shown(value));
       }
       event.score = *score / 100;
     }

@@ -32,7 +32,13 @@ constexpr std::size_t kParserKeepBytes = std::size_t{1} << 20;
 
 /// Where a text of the event comes from.
 enum class Part : std::uint8_t {
-  kGrouping, kParent, kCategory, kActivityType, kObjectId, kObjectName, kLiteral
+  kGrouping,
+  kParent,
+  kCategory,
+  kActivityType,
+  kObjectId,
+  kObjectName,
+  kLiteral
 };
 constexpr std::array<std::string_view, 6> kParts = {"context.grouping", "context.parent",
                                                     "context.category", "activity_type",
@@ -83,7 +89,9 @@ std::string_view without_bom(std::string_view text) {
 }
 
 /// What a message may show of a foreign text.
-std::string_view shown(std::string_view text) { return text.substr(0, 200); }
+std::string_view shown(std::string_view text) {
+  return text.substr(0, 200);
+}
 
 /// A full IRI has a scheme; that much tells a mistyped word from an identifier.
 bool is_iri(std::string_view text) {
@@ -193,8 +201,8 @@ std::optional<double> duration_s(std::string_view text) {
     char letter;
     double seconds;
   };
-  constexpr std::array<Unit, 4> kDate = {{{'Y', 365 * 86400.0}, {'M', 30 * 86400.0},
-                                          {'W', 7 * 86400.0}, {'D', 86400.0}}};
+  constexpr std::array<Unit, 4> kDate = {
+      {{'Y', 365 * 86400.0}, {'M', 30 * 86400.0}, {'W', 7 * 86400.0}, {'D', 86400.0}}};
   constexpr std::array<Unit, 3> kTime = {{{'H', 3600.0}, {'M', 60.0}, {'S', 1.0}}};
   if (!text.starts_with('P')) return std::nullopt;
   text.remove_prefix(1);
@@ -267,7 +275,8 @@ std::optional<double> score_of(const dom::object& result, Fields& fields) {
     return std::nullopt;
   }
   if (!(*raw >= from && *raw <= *most)) {
-    fields.refuse(fmt::format("result.score.raw {} is outside min {} to max {}", *raw, from, *most));
+    fields.refuse(
+        fmt::format("result.score.raw {} is outside min {} to max {}", *raw, from, *most));
     return std::nullopt;
   }
   return (*raw - from) / (*most - from);
@@ -279,21 +288,22 @@ void read_learner(const dom::object& statement, Fields& fields, std::string& lea
   if (!actor) return fields.refuse("actor is missing");
   const auto type = fields.text(*actor, "objectType", "actor.objectType");
   dom::element member;
-  if ((type && *type == "Group") || (!type && (*actor)["member"].get(member) == simdjson::SUCCESS)) {
+  if ((type && *type == "Group") ||
+      (!type && (*actor)["member"].get(member) == simdjson::SUCCESS)) {
     return fields.refuse(
         "actor is a Group, and traits belong to single learners; send one statement per member");
   }
   if (type && *type != "Agent") {
-    return fields.refuse(fmt::format("actor.objectType '{}' is neither Agent nor Group",
-                                     shown(*type)));
+    return fields.refuse(
+        fmt::format("actor.objectType '{}' is neither Agent nor Group", shown(*type)));
   }
   const auto mbox = fields.text(*actor, "mbox", "actor.mbox");
   const auto sha1 = fields.text(*actor, "mbox_sha1sum", "actor.mbox_sha1sum");
   const auto openid = fields.text(*actor, "openid", "actor.openid");
   const auto account = fields.object(*actor, "account", "actor.account");
   if (!fields.sound()) return;
-  const int identifiers = mbox.has_value() + sha1.has_value() + openid.has_value() +
-                          account.has_value();
+  const int identifiers =
+      mbox.has_value() + sha1.has_value() + openid.has_value() + account.has_value();
   if (identifiers != 1) {
     return fields.refuse(fmt::format(
         "actor has {} identifiers where xAPI wants exactly one of mbox, mbox_sha1sum, openid and "
@@ -323,8 +333,9 @@ void read_learner(const dom::object& statement, Fields& fields, std::string& lea
     if (!page) return fields.refuse("actor.account.homePage is missing");
     const std::size_t scheme = page->find("://");
     if (scheme == 0 || scheme == std::string_view::npos || scheme + 3 == page->size()) {
-      return fields.refuse("actor.account.homePage must be a full address such as "
-                           "https://lms.example.org");
+      return fields.refuse(
+          "actor.account.homePage must be a full address such as "
+          "https://lms.example.org");
     }
     std::string_view home = page->substr(scheme + 3);
     while (home.size() > 1 && home.ends_with('/')) home.remove_suffix(1);
@@ -371,7 +382,7 @@ Result<XapiMapping> XapiMapping::parse(std::string_view csv_text, std::string_vi
 
   constexpr std::size_t kAbsent = xapi::kColumns.size();
   std::vector<std::string> cells;
-  std::vector<std::size_t> meaning;  // of each cell; empty before the header
+  std::vector<std::size_t> meaning;   // of each cell; empty before the header
   xapi::ByName<std::uint64_t> taken;  // line of the rule for a verb and type
 
   // "a|b|=c" as choices; the fault in words when it is none.
@@ -443,8 +454,7 @@ Result<XapiMapping> XapiMapping::parse(std::string_view csv_text, std::string_vi
       continue;
     }
     if (cells.size() != meaning.size()) {
-      return broken(
-          fmt::format("{} cells where the header has {}", cells.size(), meaning.size()));
+      return broken(fmt::format("{} cells where the header has {}", cells.size(), meaning.size()));
     }
     std::array<std::string_view, kAbsent> cell{};
     for (std::size_t i = 0; i < cells.size(); ++i) cell[meaning[i]] = xapi::trimmed(cells[i]);
@@ -464,8 +474,8 @@ Result<XapiMapping> XapiMapping::parse(std::string_view csv_text, std::string_vi
     const std::string_view event = cell[xapi::kEvent];
     if (std::ranges::find(xapi::kEvents, event) == xapi::kEvents.end()) {
       if (event == "purchase" || event == "profile") {
-        return broken(fmt::format("statements do not carry what a {} needs; send those as NDJSON",
-                                  event));
+        return broken(
+            fmt::format("statements do not carry what a {} needs; send those as NDJSON", event));
       }
       return broken(fmt::format("'{}' is not an event{} (there are {})", xapi::shown(event),
                                 did_you_mean(event, xapi::kEvents),
@@ -512,13 +522,14 @@ Result<XapiMapping> XapiMapping::parse(std::string_view csv_text, std::string_vi
     const auto key = [](std::string_view verb, std::string_view type) {
       return fmt::format("{}\n{}", verb, type);
     };
-    for (const auto& earlier : {key(cell[xapi::kVerb], cell[xapi::kType]),
-                                key(cell[xapi::kVerb], xapi::kAny),
-                                key(xapi::kAny, cell[xapi::kType]), key(xapi::kAny, xapi::kAny)}) {
+    for (const auto& earlier :
+         {key(cell[xapi::kVerb], cell[xapi::kType]), key(cell[xapi::kVerb], xapi::kAny),
+          key(xapi::kAny, cell[xapi::kType]), key(xapi::kAny, xapi::kAny)}) {
       if (const auto known = taken.find(earlier); known != taken.end()) {
-        return broken(fmt::format("this row is never reached, for line {} takes all it would match; "
-                                  "move it above that line or take it out",
-                                  known->second));
+        return broken(
+            fmt::format("this row is never reached, for line {} takes all it would match; "
+                        "move it above that line or take it out",
+                        known->second));
       }
     }
     taken.emplace(key(cell[xapi::kVerb], cell[xapi::kType]), line);
@@ -527,9 +538,9 @@ Result<XapiMapping> XapiMapping::parse(std::string_view csv_text, std::string_vi
     table->rules.push_back(std::move(rule));
   }
   if (table->rules.empty()) {
-    return fail(Errc::kRejected,
-                fmt::format("{}: the table has no rows, so every statement would be rejected",
-                            file_name));
+    return fail(
+        Errc::kRejected,
+        fmt::format("{}: the table has no rows, so every statement would be rejected", file_name));
   }
   XapiMapping mapping;
   mapping.table_ = std::move(table);
@@ -631,10 +642,10 @@ void Xapi::State::document(std::string_view text, const Source& source, Parsed& 
         return lines(text, source, out);
       }
     }
-    return reject(out, source, source.first_line,
-                  fmt::format("not JSON: {}; nothing of it was taken in",
-                              simdjson::error_message(error)),
-                  text, xapi::kFormat);
+    return reject(
+        out, source, source.first_line,
+        fmt::format("not JSON: {}; nothing of it was taken in", simdjson::error_message(error)),
+        text, xapi::kFormat);
   }
   std::uint64_t place = source.first_line;
   const auto one = [&](const simdjson::dom::element& element) {
@@ -730,13 +741,13 @@ std::string Xapi::State::add(const simdjson::dom::element& element, const Source
 
   const xapi::Rule* rule = table->find(*verb, activity_type);
   if (rule == nullptr) {
-    return fmt::format("no row of {0} maps verb '{1}' on {2}; add one (it begins {1},{3},) and "
-                       "replay",
-                       table->file, xapi::shown(*verb),
-                       activity_type.empty()
-                           ? "an object without activity type"
-                           : fmt::format("activity type '{}'", xapi::shown(activity_type)),
-                       activity_type.empty() ? xapi::kAny : xapi::shown(activity_type));
+    return fmt::format(
+        "no row of {0} maps verb '{1}' on {2}; add one (it begins {1},{3},) and "
+        "replay",
+        table->file, xapi::shown(*verb),
+        activity_type.empty() ? "an object without activity type"
+                              : fmt::format("activity type '{}'", xapi::shown(activity_type)),
+        activity_type.empty() ? xapi::kAny : xapi::shown(activity_type));
   }
 
   Event event;
@@ -771,13 +782,27 @@ std::string Xapi::State::add(const simdjson::dom::element& element, const Source
     for (const auto& choice : choices) {
       std::string_view found;
       switch (choice.part) {
-        case xapi::Part::kGrouping: found = first_of("grouping"); break;
-        case xapi::Part::kParent: found = first_of("parent"); break;
-        case xapi::Part::kCategory: found = first_of("category"); break;
-        case xapi::Part::kActivityType: found = activity_type; break;
-        case xapi::Part::kObjectId: found = object_id; break;
-        case xapi::Part::kObjectName: found = object_name; break;
-        case xapi::Part::kLiteral: found = choice.literal; break;
+        case xapi::Part::kGrouping:
+          found = first_of("grouping");
+          break;
+        case xapi::Part::kParent:
+          found = first_of("parent");
+          break;
+        case xapi::Part::kCategory:
+          found = first_of("category");
+          break;
+        case xapi::Part::kActivityType:
+          found = activity_type;
+          break;
+        case xapi::Part::kObjectId:
+          found = object_id;
+          break;
+        case xapi::Part::kObjectName:
+          found = object_name;
+          break;
+        case xapi::Part::kLiteral:
+          found = choice.literal;
+          break;
       }
       if (!found.empty()) return found;
     }
@@ -788,11 +813,11 @@ std::string Xapi::State::add(const simdjson::dom::element& element, const Source
   if (!fields.sound()) return std::move(fields.why);
   if (event.type == EventType::kPractice && (event.capability.empty() || event.domain.empty())) {
     const bool capability = event.capability.empty();
-    return fmt::format("practice needs a {0}, and the statement has no {1}; end that cell of {2}, "
-                       "line {3}, with |=other",
-                       capability ? "capability" : "domain",
-                       capability ? rule->capability_cell : rule->domain_cell, table->file,
-                       rule->line);
+    return fmt::format(
+        "practice needs a {0}, and the statement has no {1}; end that cell of {2}, "
+        "line {3}, with |=other",
+        capability ? "capability" : "domain",
+        capability ? rule->capability_cell : rule->domain_cell, table->file, rule->line);
   }
 
   const auto result = fields.object(statement, "result", "result");
@@ -804,23 +829,32 @@ std::string Xapi::State::add(const simdjson::dom::element& element, const Source
     if (const auto took = fields.text(*result, "duration", "result.duration")) {
       event.duration_s = xapi::duration_s(*took);
       if (!event.duration_s) {
-        fields.refuse(fmt::format("result.duration '{}' is not an ISO 8601 duration such as PT1M30S",
-                                  xapi::shown(*took)));
+        fields.refuse(
+            fmt::format("result.duration '{}' is not an ISO 8601 duration such as PT1M30S",
+                        xapi::shown(*took)));
       }
     }
   }
   if (!fields.sound()) return std::move(fields.why);
   if (event.type == EventType::kFeedback) {
     switch (rule->acted_on) {
-      case xapi::ActedOn::kTrue: event.acted_on = true; break;
-      case xapi::ActedOn::kFalse: event.acted_on = false; break;
-      case xapi::ActedOn::kSuccess: event.acted_on = success; break;
-      case xapi::ActedOn::kCompletion: event.acted_on = completion; break;
+      case xapi::ActedOn::kTrue:
+        event.acted_on = true;
+        break;
+      case xapi::ActedOn::kFalse:
+        event.acted_on = false;
+        break;
+      case xapi::ActedOn::kSuccess:
+        event.acted_on = success;
+        break;
+      case xapi::ActedOn::kCompletion:
+        event.acted_on = completion;
+        break;
     }
     if (!event.acted_on) {
-      return fmt::format("feedback takes acted_on from {} ({}, line {}), and the statement has none",
-                         xapi::kActedOn[static_cast<std::size_t>(rule->acted_on)], table->file,
-                         rule->line);
+      return fmt::format(
+          "feedback takes acted_on from {} ({}, line {}), and the statement has none",
+          xapi::kActedOn[static_cast<std::size_t>(rule->acted_on)], table->file, rule->line);
     }
   }
 

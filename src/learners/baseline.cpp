@@ -37,7 +37,9 @@ struct History {
   std::map<std::string, Said> attributes;
 };
 
-std::int32_t age_in_weeks(Time as_of, Time event) { return week_of(as_of) - week_of(event); }
+std::int32_t age_in_weeks(Time as_of, Time event) {
+  return week_of(as_of) - week_of(event);
+}
 
 std::vector<Seen> practice_of(const History& history) {
   std::vector<Seen> practice;
@@ -154,8 +156,7 @@ LearnerFacts facts_of(const History& history, Time as_of) {
   const bool recent = std::ranges::any_of(
       practice, [&](const Seen& e) { return age_in_weeks(as_of, e.time) < kWindowWeeks; });
   if (!recent) return facts;  // dormant
-  facts.state =
-      practice.size() < kPracticeForCohort ? LearnerState::kNew : LearnerState::kActive;
+  facts.state = practice.size() < kPracticeForCohort ? LearnerState::kNew : LearnerState::kActive;
   const DomainShares shares = domain_shares(practice);
   facts.domain_entropy_bits = std::max(0.0, shares.entropy_bits);
   facts.specialist =
@@ -188,8 +189,8 @@ class Baseline final : public Engine {
             Said& known = at->second;
             // The last writer by time wins; of two at one instant the larger text, so that the
             // order of arrival does not matter.
-            if (!added && (said.time > known.time ||
-                           (said.time == known.time && said.value > known.value))) {
+            if (!added &&
+                (said.time > known.time || (said.time == known.time && said.value > known.value))) {
               known = std::move(said);
             }
           }
@@ -288,6 +289,8 @@ class Baseline final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_baseline() { return std::make_unique<Baseline>(); }
+std::unique_ptr<Engine> make_baseline() {
+  return std::make_unique<Baseline>();
+}
 
 }  // namespace covey::learners

@@ -26,7 +26,7 @@ enum class LearnerRef : std::uint64_t {};
 struct LearnerFacts {
   std::string learner;
   LearnerState state = LearnerState::kDormant;
-  Traits traits;                     ///< zeros when dormant
+  Traits traits;  ///< zeros when dormant
   double domain_entropy_bits = 0;
   bool specialist = false;
   std::uint32_t practice_events = 0;
@@ -40,9 +40,9 @@ struct LearnerFacts {
 /// Traits of every learner that has some, as columns: what clustering reads.
 struct TraitColumns {
   Time as_of{};
-  std::vector<LearnerRef> learner;                     ///< only kNew and kActive learners
-  std::array<std::vector<float>, kTraits> trait;       ///< each learner.size() long
-  std::vector<std::uint8_t> clusterable;               ///< 1: kActive, may join a cohort
+  std::vector<LearnerRef> learner;                ///< only kNew and kActive learners
+  std::array<std::vector<float>, kTraits> trait;  ///< each learner.size() long
+  std::vector<std::uint8_t> clusterable;          ///< 1: kActive, may join a cohort
   std::size_t size() const { return learner.size(); }
 };
 
@@ -83,8 +83,8 @@ class Engine {
 
   /// Writes the whole state as chunks of bytes, or nothing where an engine keeps no snapshot
   /// (then recovery replays the log). Called by the thread that calls apply().
-  virtual bool save(const std::function<Result<void>(std::string_view)>& sink, Result<void>& status)
-      const = 0;
+  virtual bool save(const std::function<Result<void>(std::string_view)>& sink,
+                    Result<void>& status) const = 0;
   /// Takes back what save() wrote into a fresh engine. kCorrupt: unusable, start afresh and
   /// replay the log.
   virtual Result<void> load(const std::function<Result<std::optional<std::string>>()>& next) = 0;

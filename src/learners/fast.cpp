@@ -23,7 +23,9 @@ constexpr std::size_t kRowsPerChunk = 512;
 constexpr std::uint32_t kUnresolved = 0xffffffff;
 constexpr std::size_t kLookahead = 32;  // events whose cache misses are overlapped
 
-std::size_t shard_of(std::uint64_t hash) { return hash >> 58; }
+std::size_t shard_of(std::uint64_t hash) {
+  return hash >> 58;
+}
 
 double domain_to_retention(double w) {
   // exp(0.05 x) from exp(0.01 x): one exponential an event instead of two, 5 ulp off at most.
@@ -37,7 +39,9 @@ double days_since_epoch(std::int64_t time_us, std::int16_t epoch) {
          86'400e6;
 }
 
-double times_log2(double w) { return w > 0 ? w * std::log2(w) : 0; }
+double times_log2(double w) {
+  return w > 0 ? w * std::log2(w) : 0;
+}
 
 std::size_t ring(std::int32_t week) {
   const std::int32_t slot = week % kWindowWeeks;
@@ -83,11 +87,11 @@ Traits traits_of(const Row& row, std::int32_t day, std::int32_t week, double ent
 
   const double spread =
       row.domains_count > 1 ? entropy / std::log2(static_cast<double>(row.domains_count)) : 0;
-  traits.domain_affinity =
-      std::clamp(row.domain_weight_max / row.domain_weight * (1 - kEntropyPenalty * spread), 0.0,
-                 1.0);
+  traits.domain_affinity = std::clamp(
+      row.domain_weight_max / row.domain_weight * (1 - kEntropyPenalty * spread), 0.0, 1.0);
 
-  const std::int32_t in_window = row.last_day - day + kFrequencyDays;  // bits of `active` that count
+  const std::int32_t in_window =
+      row.last_day - day + kFrequencyDays;  // bits of `active` that count
   const std::uint32_t mask = in_window <= 0 ? 0 : (1u << std::min(in_window, 31)) - 1;
   const std::int32_t possible = std::min(kFrequencyDays, day - row.first_day + 1);
   traits.interaction_frequency =
@@ -270,8 +274,8 @@ class Shard {
   std::vector<Attribute> attributes(std::uint32_t index) const;
 
   std::size_t bytes() const {
-    return rows_.bytes() + names_.bytes() + long_names_.bytes() + index_.bytes() +
-           blocks_.bytes() + attribute_blocks_.bytes();
+    return rows_.bytes() + names_.bytes() + long_names_.bytes() + index_.bytes() + blocks_.bytes() +
+           attribute_blocks_.bytes();
   }
 
   // Snapshots.
@@ -388,8 +392,8 @@ void Shard::practice(Row& row, const Fact& fact, std::int32_t day) {
              fact.time_us < first) {
     const std::int32_t old_week = week_of(Time(std::chrono::microseconds(first)));
     row.first_use_weight +=
-        use - domain_to_retention(
-                  std::exp(kDomainDecayPerDay * days_since_epoch(first, row.epoch)));
+        use -
+        domain_to_retention(std::exp(kDomainDecayPerDay * days_since_epoch(first, row.epoch)));
     first = fact.time_us;
     if (old_week != week) {
       drop_first_use(row, old_week);
@@ -400,9 +404,9 @@ void Shard::practice(Row& row, const Fact& fact, std::int32_t day) {
   KeyedBlock seen = domains(row);
   const std::uint32_t rooms = keyed::capacity(seen.size_class);
   std::byte* room = seen.handle == 0 ? nullptr : blocks_.at(seen.handle);
-  const std::uint32_t place =
-      room == nullptr ? keyed::kEmpty
-                      : keyed::find(keyed::keys(room), seen.count, rooms, fact.domain);
+  const std::uint32_t place = room == nullptr
+                                  ? keyed::kEmpty
+                                  : keyed::find(keyed::keys(room), seen.count, rooms, fact.domain);
   double total = w;
   if (place == keyed::kEmpty) {
     COVEY_CHECK(seen.count < UINT16_MAX);
@@ -486,12 +490,13 @@ void Shard::set_attribute(std::uint32_t index, std::uint32_t key, std::uint32_t 
     return;
   }
   COVEY_CHECK(next.attributes_count < UINT16_MAX);
-  const auto room_of = [](std::uint32_t size_class) { return size_class == 0 ? 0 : 2u << size_class; };
+  const auto room_of = [](std::uint32_t size_class) {
+    return size_class == 0 ? 0 : 2u << size_class;
+  };
   const std::uint32_t room = room_of(next.attributes_class);
   if (next.attributes_count == room) {
     const auto larger = static_cast<std::uint8_t>(next.attributes_class + 1);
-    const Handle handle =
-        attribute_blocks_.allocate(larger, room_of(larger) * sizeof(Attribute));
+    const Handle handle = attribute_blocks_.allocate(larger, room_of(larger) * sizeof(Attribute));
     for (std::uint32_t i = 0; i < next.attributes_count; ++i) {
       const AttributeWord* words = entry(next.attributes_handle, i);
       write(handle, i,
@@ -655,8 +660,7 @@ bool Shard::load(std::string_view bytes, std::uint32_t names) {
         !inside(blocks_, r.capabilities_handle,
                 keyed::bytes(keyed::capacity(r.capabilities_class))) ||
         !inside(blocks_, r.domains_handle, keyed::bytes(keyed::capacity(r.domains_class))) ||
-        !inside(attribute_blocks_, r.attributes_handle,
-                r.attributes_count * sizeof(Attribute))) {
+        !inside(attribute_blocks_, r.attributes_handle, r.attributes_count * sizeof(Attribute))) {
       return false;
     }
     for (const Attribute& a : attributes(index)) {
@@ -700,10 +704,10 @@ class Fast final : public Engine {
   // A batch made ready: its names numbered, its events sorted by shard.
   struct Prepared {
     const Batch* batch = nullptr;
-    std::vector<std::uint64_t> learner_hash;              // by the batch's learner number
-    std::vector<std::uint32_t> learner_row;               // likewise; kUnresolved at first
-    std::vector<std::uint32_t> capability, domain;        // batch's number to ours
-    std::vector<std::uint32_t> order;                     // events, by shard, else as they came
+    std::vector<std::uint64_t> learner_hash;        // by the batch's learner number
+    std::vector<std::uint32_t> learner_row;         // likewise; kUnresolved at first
+    std::vector<std::uint32_t> capability, domain;  // batch's number to ours
+    std::vector<std::uint32_t> order;               // events, by shard, else as they came
     std::array<std::uint32_t, kShards + 1> first_of{};
   };
   void sort_by_shard(Prepared& prepared) const;
@@ -960,6 +964,8 @@ Result<void> Fast::load(const std::function<Result<std::optional<std::string>>()
 
 }  // namespace
 
-std::unique_ptr<Engine> make_fast() { return std::make_unique<Fast>(); }
+std::unique_ptr<Engine> make_fast() {
+  return std::make_unique<Fast>();
+}
 
 }  // namespace covey::learners

@@ -17,25 +17,25 @@ namespace covey::learners {
 /// one of the learner's newest practice: exp(0.05 * 1,024) is far from overflow, and what is too
 /// old to be told from 0 has no share in the answer either.
 struct alignas(64) Row {
-  std::uint32_t version = 0;          ///< odd while being written
-  std::int32_t first_day = kNoDay;    ///< of any event but profile, days since 1970
+  std::uint32_t version = 0;        ///< odd while being written
+  std::int32_t first_day = kNoDay;  ///< of any event but profile, days since 1970
   std::int32_t last_day = kNoDay;
-  std::uint32_t active = 0;           ///< bit i: active on last_day - i
-  std::uint32_t practice = 0;         ///< events
-  std::uint32_t received = 0;         ///< feedback
+  std::uint32_t active = 0;    ///< bit i: active on last_day - i
+  std::uint32_t practice = 0;  ///< events
+  std::uint32_t received = 0;  ///< feedback
   std::uint32_t acted_on = 0;
-  std::int16_t first_week = 0;        ///< of practice; meaningless while practice == 0
+  std::int16_t first_week = 0;  ///< of practice; meaningless while practice == 0
   std::int16_t last_week = 0;
-  double domain_weight = 0;           ///< sum over domains of w
-  double domain_weight_log = 0;       ///< sum over domains of w * log2(w)
+  double domain_weight = 0;      ///< sum over domains of w
+  double domain_weight_log = 0;  ///< sum over domains of w * log2(w)
   double domain_weight_max = 0;
-  double use_weight = 0;              ///< sum over uses, retention's decay
-  double first_use_weight = 0;        ///< sum over capabilities of their first use's
+  double use_weight = 0;        ///< sum over uses, retention's decay
+  double first_use_weight = 0;  ///< sum over capabilities of their first use's
   std::uint32_t capabilities_handle = 0;
   std::uint32_t capabilities_count = 0;
   std::uint32_t domains_handle = 0;
   std::uint16_t domains_count = 0;
-  std::int16_t epoch = 0;             ///< of 1,024 days since 1970
+  std::int16_t epoch = 0;  ///< of 1,024 days since 1970
   std::uint32_t attributes_handle = 0;
   std::uint16_t attributes_count = 0;
   std::uint8_t capabilities_class = 0;

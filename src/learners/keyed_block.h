@@ -31,9 +31,13 @@ inline constexpr std::uint32_t capacity(std::uint32_t size_class) {
   const std::uint32_t step = size_class - 4;
   return (step % 2 == 0 ? 16u : 24u) << (step / 2);
 }
-inline constexpr std::size_t bytes(std::uint32_t capacity) { return std::size_t{capacity} * 12; }
+inline constexpr std::size_t bytes(std::uint32_t capacity) {
+  return std::size_t{capacity} * 12;
+}
 
-inline std::uint32_t* keys(std::byte* block) { return reinterpret_cast<std::uint32_t*>(block); }
+inline std::uint32_t* keys(std::byte* block) {
+  return reinterpret_cast<std::uint32_t*>(block);
+}
 template <typename Value>
 Value* values(std::byte* block, std::uint32_t capacity) {
   static_assert(sizeof(Value) == 8);

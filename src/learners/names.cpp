@@ -30,8 +30,8 @@ std::uint32_t Names::intern(std::string_view text) {
   }
   if (!text.empty()) std::memcpy(bytes, text.data(), text.size());
   if (size_ % kEntriesPerChunk == 0) entries_.extend(1);
-  std::byte* entry = entries_.at(size_ / kEntriesPerChunk) +
-                     (size_ % kEntriesPerChunk) * sizeof(std::string_view);
+  std::byte* entry =
+      entries_.at(size_ / kEntriesPerChunk) + (size_ % kEntriesPerChunk) * sizeof(std::string_view);
   ::new (entry) std::string_view(bytes, text.size());
   slots_[slot] = tag | (size_ + 1);
   return size_++;

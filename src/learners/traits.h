@@ -32,10 +32,10 @@ enum class LearnerState : std::uint8_t {
 std::string_view name(LearnerState state);
 
 // Constants of traits version 1, shared by both engines; the arithmetic is not.
-inline constexpr int kWindowWeeks = 26;             ///< ages 0..25
+inline constexpr int kWindowWeeks = 26;  ///< ages 0..25
 inline constexpr std::uint32_t kPracticeForCohort = 5;
 inline constexpr double kVelocitySmoothing = 0.3;
-inline constexpr double kAdoptionScale = 5;         ///< r = 1 - exp(-a / 5)
+inline constexpr double kAdoptionScale = 5;  ///< r = 1 - exp(-a / 5)
 inline constexpr double kDomainDecayPerDay = 0.01;
 inline constexpr double kRetentionDecayPerDay = 0.05;
 inline constexpr double kEntropyPenalty = 0.3;

@@ -32,8 +32,8 @@ struct Position {
 /// A batch on its way in. The log knows nothing of what the bytes mean; it only decides which
 /// rows it has seen before.
 struct Record {
-  std::uint32_t partition = 0;     ///< learner hash % partitions()
-  std::span<const Hash128> ids;    ///< one per row that must not be stored twice
+  std::uint32_t partition = 0;   ///< learner hash % partitions()
+  std::span<const Hash128> ids;  ///< one per row that must not be stored twice
   /// Called once, with the rows to drop (duplicate[i] == 1: ids[i] is known already, from before or
   /// from earlier in this group). Returns the bytes to store; empty: store nothing.
   std::function<std::string(std::span<const std::uint8_t> duplicate)> encode;
@@ -48,12 +48,12 @@ struct Appended {
 };
 
 struct Sizes {
-  std::uint64_t disk_bytes = 0;       ///< of the whole store
+  std::uint64_t disk_bytes = 0;  ///< of the whole store
   std::uint64_t records = 0;
   std::uint64_t id_index_entries = 0;
-  std::uint64_t id_index_bytes = 0;   ///< memory
-  std::uint64_t memory_bytes = 0;     ///< all of the log's memory, the id index included
-  std::uint64_t fsyncs = 0;           ///< since open
+  std::uint64_t id_index_bytes = 0;  ///< memory
+  std::uint64_t memory_bytes = 0;    ///< all of the log's memory, the id index included
+  std::uint64_t fsyncs = 0;          ///< since open
 };
 
 /// Durable records of one store: what was acknowledged is here, whole, once.
@@ -104,9 +104,9 @@ class Log {
   virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
   /// Visits keys that start with `prefix`, in byte order, from `after` (exclusive; empty: the
   /// first), until `see` answers false.
-  virtual Result<void> scan(std::string_view prefix, std::string_view after,
-                            const std::function<bool(std::string_view key,
-                                                     std::string_view value)>& see) const = 0;
+  virtual Result<void> scan(
+      std::string_view prefix, std::string_view after,
+      const std::function<bool(std::string_view key, std::string_view value)>& see) const = 0;
 
   virtual Sizes sizes() const = 0;
 };

@@ -33,7 +33,7 @@ struct Spec {
   Time end = Time(std::chrono::sys_days(std::chrono::year(2024) / 7 / 1));
   std::uint32_t domains = 16;
   std::uint32_t capabilities = 1'000;  ///< over all domains; Zipf within each
-  std::string id_prefix;  ///< of every event id, so that two runs over the same learners differ
+  std::string id_prefix{};  ///< of every event id, so that two runs over the same learners differ
   std::vector<std::string> validate() const;  ///< every fault, in words
 };
 

@@ -79,7 +79,9 @@ TEST(Analyzer, EventsAheadOfTheClockCountWhenTheirTimeComes) {
       EXPECT_EQ(world.practised("ada"), 1u);
       world.analyzer->stop();
       world.ingest.join();
-      if (with_snapshot) ASSERT_TRUE(world.analyzer->snapshot());
+      if (with_snapshot) {
+        ASSERT_TRUE(world.analyzer->snapshot());
+      }
     }
     World world(disk);
     ASSERT_TRUE(world.open());
@@ -174,8 +176,8 @@ TEST(Analyzer, RejectedRowsAreKeptWithTheBatch) {
   ASSERT_TRUE(world.open(config));
   world.start();
   const auto bad = [](std::uint64_t line) {
-    events::Parsed parsed = one(practice(fmt::format("f:{}", line + 100), "ada",
-                                         at("2024-02-28T10:00:00Z")));
+    events::Parsed parsed =
+        one(practice(fmt::format("f:{}", line + 100), "ada", at("2024-02-28T10:00:00Z")));
     parsed.rejected.push_back({"f", line, "no good", "row", "ndjson", ""});
     return parsed;
   };
@@ -201,14 +203,13 @@ TEST(Analyzer, RejectedRowsAreKeptWithTheBatch) {
   std::optional<bool> done;
   std::mutex mutex;
   std::condition_variable wake;
-  ASSERT_TRUE(world.analyzer->submit(
-      std::move(mended),
-      [&](Result<Receipt> receipt) {
-        const std::lock_guard lock(mutex);
-        done = receipt.has_value();
-        wake.notify_one();
-      },
-      {quarantine_key({"f", 1, "", "", "", ""})}));
+  ASSERT_TRUE(world.analyzer->submit(std::move(mended),
+                                     [&](Result<Receipt> receipt) {
+                                       const std::lock_guard lock(mutex);
+                                       done = receipt.has_value();
+                                       wake.notify_one();
+                                     },
+                                     {quarantine_key({"f", 1, "", "", "", ""})}));
   std::unique_lock lock(mutex);
   wake.wait(lock, [&] { return done.has_value(); });
   EXPECT_TRUE(*done);

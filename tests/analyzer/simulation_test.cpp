@@ -17,14 +17,15 @@ Analyzer::Config config() {
   return config;
 }
 
-std::string learner(int i) { return fmt::format("l{}", i % 5); }
+std::string learner(int i) {
+  return fmt::format("l{}", i % 5);
+}
 
 events::Parsed row(int i) {
   events::Parsed parsed = one(practice(fmt::format("e{}", i), learner(i),
                                        at("2024-02-01T00:00:00Z") + std::chrono::hours(i)));
   if (i % 9 == 0) {
-    parsed.rejected.push_back(
-        {"f", static_cast<std::uint64_t>(i), "bad", "row", "ndjson", ""});
+    parsed.rejected.push_back({"f", static_cast<std::uint64_t>(i), "bad", "row", "ndjson", ""});
   }
   return parsed;
 }

@@ -15,7 +15,9 @@
 
 namespace covey::analyzer {
 
-inline Time at(std::string_view text) { return parse_time(text).value(); }
+inline Time at(std::string_view text) {
+  return parse_time(text).value();
+}
 
 /// A practice event with an id of its own.
 inline events::Event practice(std::string_view id, std::string_view learner, Time time,

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -98,9 +98,8 @@ TEST_F(OnOulad, TraitsOfBothEnginesEqualThePandasReference) {
       ASSERT_EQ(table.size(), expected.size());
       for (const auto& [learner, row] : expected) {
         ASSERT_TRUE(table.contains(learner)) << learner;
-        for (const char* column :
-             {"learning_velocity", "domain_affinity", "interaction_frequency",
-              "feedback_responsiveness", "retention_strength"}) {
+        for (const char* column : {"learning_velocity", "domain_affinity", "interaction_frequency",
+                                   "feedback_responsiveness", "retention_strength"}) {
           ASSERT_NEAR(table.at(learner).at(column), row.at(column), 1e-6)
               << learner << " " << column;
         }
@@ -146,8 +145,9 @@ TEST_F(OnOulad, SavedRunsKeepTheirCohortIds) {
     return sizes;
   };
   const auto run = [&](const std::string& seed, bool save) {
-    std::vector<std::string> args = {"discover", "--data", dir_->path(), "--as-of",
-                                     "2014-02-01T12:00:00Z", "--k", "4", "--seed", seed, "--json"};
+    std::vector<std::string> args = {
+        "discover", "--data", dir_->path(), "--as-of", "2014-02-01T12:00:00Z",
+        "--k",      "4",      "--seed",     seed,      "--json"};
     if (save) args.push_back("--save");
     const Finished got = run_covey(args);
     EXPECT_EQ(got.code, 0) << got.err;
@@ -219,8 +219,8 @@ TEST(Cli, RejectedRowsAreKeptListedAndReplayedAfterTheMappingIsMended) {
       odd +
       R"("},"object":{"id":"https://lms.example.org/riddle/1"},"timestamp":"2024-03-01T10:00:00Z"})";
   write_file(dir / "statements.json", statement);
-  const Finished imported = run_covey(
-      {"import", "--data", store, "--format", "xapi", dir / "statements.json", "--json"});
+  const Finished imported =
+      run_covey({"import", "--data", store, "--format", "xapi", dir / "statements.json", "--json"});
   EXPECT_EQ(imported.code, 2) << imported.err;  // nothing at all was taken
   EXPECT_EQ(json::parse(imported.out).at("rejected"), 1);
   EXPECT_NE(imported.err.find(odd), std::string::npos) << imported.err;
@@ -255,13 +255,13 @@ TEST(Cli, RejectedRowsAreKeptListedAndReplayedAfterTheMappingIsMended) {
     row += (row.empty() ? "" : ",") + cell;
   }
   write_file(dir / "mine.csv", header + "\n" + row + "\n");
-  const Finished replayed = run_covey({"quarantine", "replay", "--data", store, "--xapi-map",
-                                       dir / "mine.csv", "--json"});
+  const Finished replayed = run_covey(
+      {"quarantine", "replay", "--data", store, "--xapi-map", dir / "mine.csv", "--json"});
   ASSERT_EQ(replayed.code, 0) << replayed.err;
   EXPECT_EQ(json::parse(replayed.out).at("accepted"), 1) << replayed.out << replayed.err;
   EXPECT_EQ(run_covey({"quarantine", "list", "--data", store, "--json"}).out, "");
-  const Finished traits = run_covey(
-      {"traits", "--data", store, "--as-of", "2024-03-02T00:00:00Z", "--csv"});
+  const Finished traits =
+      run_covey({"traits", "--data", store, "--as-of", "2024-03-02T00:00:00Z", "--csv"});
   EXPECT_NE(traits.out.find("ada"), std::string::npos) << traits.out << traits.err;
 }
 
@@ -270,12 +270,13 @@ TEST(Cli, NdjsonAndCsvOfTheSameEventsGiveTheSameTraits) {
   std::string ndjson, csv = "id,learner,time,type,capability,domain,acted_on\n";
   for (int i = 0; i < 300; ++i) {
     const std::string learner = fmt::format("ann {}", i % 7);
-    const std::string time = fmt::format("2024-0{}-{:02}T1{}:00:00Z", 1 + i % 3, 1 + i % 28, i % 10);
+    const std::string time =
+        fmt::format("2024-0{}-{:02}T1{}:00:00Z", 1 + i % 3, 1 + i % 28, i % 10);
     if (i % 11 == 0) {
-      ndjson += fmt::format(
-          R"({{"id":"e{}","learner":"{}","time":"{}","type":"feedback","acted_on":{}}})"
-          "\n",
-          i, learner, time, i % 2 == 0);
+      ndjson +=
+          fmt::format(R"({{"id":"e{}","learner":"{}","time":"{}","type":"feedback","acted_on":{}}})"
+                      "\n",
+                      i, learner, time, i % 2 == 0);
       csv += fmt::format("e{},{},{},feedback,,,{}\n", i, learner, time, i % 2 == 0);
     } else {
       ndjson += fmt::format(R"({{"id":"e{}","learner":"{}","time":"{}","type":"practice",)"
@@ -290,12 +291,11 @@ TEST(Cli, NdjsonAndCsvOfTheSameEventsGiveTheSameTraits) {
   std::vector<std::string> traits;
   for (const std::string format : {"ndjson", "csv"}) {
     const std::string store = dir / format;
-    const Finished got = run_covey(
-        {"import", "--data", store, "--format", format, dir / ("a." + format), "--json"});
+    const Finished got =
+        run_covey({"import", "--data", store, "--format", format, dir / ("a." + format), "--json"});
     ASSERT_EQ(got.code, 0) << got.err;
     EXPECT_EQ(json::parse(got.out).at("accepted"), 300) << got.err;
-    traits.push_back(
-        run_covey({"traits", "--data", store, "--as-of", "2024-04-01", "--csv"}).out);
+    traits.push_back(run_covey({"traits", "--data", store, "--as-of", "2024-04-01", "--csv"}).out);
   }
   EXPECT_EQ(traits[0], traits[1]);
   EXPECT_EQ(std::ranges::count(traits[0], '\n'), 8);

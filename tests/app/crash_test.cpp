@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include <fmt/format.h>
@@ -34,11 +35,11 @@ Batch make_batch(int round, int writer, int number) {
   Batch batch;
   batch.learner = fmt::format("r{}-w{}-b{}", round, writer, number);
   for (int i = 0; i < kEventsABatch; ++i) {
-    batch.body += fmt::format(
-        R"({{"id":"{0}-{1}","learner":"{0}","time":"2024-01-{2:02}T00:00:{1:02}Z",)"
-        R"("type":"practice","capability":"c{1}","domain":"d"}})"
-        "\n",
-        batch.learner, i, i % 28 + 1);
+    batch.body +=
+        fmt::format(R"({{"id":"{0}-{1}","learner":"{0}","time":"2024-01-{2:02}T00:00:{1:02}Z",)"
+                    R"("type":"practice","capability":"c{1}","domain":"d"}})"
+                    "\n",
+                    batch.learner, i, i % 28 + 1);
   }
   return batch;
 }
@@ -91,8 +92,8 @@ TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
     SCOPED_TRACE(batch.learner);
     const auto answer = client.get("/v1/learners/" + batch.learner);
     ASSERT_TRUE(answer);
-    const auto json = nlohmann::json::parse(answer->body);
-    const int there = answer->status == 404 ? 0 : json.at("practice_events").get<int>();
+    const auto facts = nlohmann::json::parse(answer->body);
+    const int there = answer->status == 404 ? 0 : facts.at("practice_events").get<int>();
     if (batch.acknowledged) {
       ++acknowledged;
       ASSERT_EQ(there, kEventsABatch);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -35,9 +36,9 @@ TEST(Serve, WhatIsAcknowledgedIsSeenAtOnceAndAfterARestart) {
     Server server(dir.path(), {"--as-of", "2024-02-01T00:00:00Z"});
     ASSERT_NE(server.port(), 0) << server.process().err();
     HttpClient client(server.port());
-    const auto posted = client.post("/v1/events", practice("1", "ada", 20, 1) + "{broken\n" +
-                                                      practice("2", "ada", 21, 2) +
-                                                      practice("1", "ada", 20, 1));
+    const auto posted =
+        client.post("/v1/events", practice("1", "ada", 20, 1) + "{broken\n" +
+                                      practice("2", "ada", 21, 2) + practice("1", "ada", 20, 1));
     ASSERT_TRUE(posted);
     EXPECT_EQ(posted->status, 200u) << posted->body;
     const json receipt = json::parse(posted->body);
@@ -114,8 +115,8 @@ TEST(Serve, DiscoversListsAndPages) {
   ASSERT_EQ(discovery.at("cohorts").size(), 4u);
   std::size_t listed = 0;
   for (const auto& cohort : discovery.at("cohorts")) {
-    const std::string base = fmt::format("/v1/cohorts/{}/learners?limit=250",
-                                         cohort.at("id").get<int>());
+    const std::string base =
+        fmt::format("/v1/cohorts/{}/learners?limit=250", cohort.at("id").get<int>());
     std::string cursor;
     std::set<std::string> members;
     do {
@@ -152,8 +153,8 @@ TEST(Serve, AStoreHasOneWriterAndTheNextIsTold) {
   // Reading beside it is allowed.
   HttpClient client(server.port());
   ASSERT_EQ(client.post("/v1/events", practice("1", "ada", 20, 1))->status, 200u);
-  const auto traits = run_covey(
-      {"traits", "--data", dir.path(), "--as-of", "2024-02-01T00:00:00Z", "--csv"});
+  const auto traits =
+      run_covey({"traits", "--data", dir.path(), "--as-of", "2024-02-01T00:00:00Z", "--csv"});
   EXPECT_EQ(traits.code, 0) << traits.err;
   EXPECT_NE(traits.out.find("ada"), std::string::npos) << traits.out;
 }
@@ -180,14 +181,14 @@ TEST(Serve, RefusesRatherThanGrows) {
     std::vector<std::jthread> writers;
     for (int w = 0; w < 16; ++w) {
       writers.emplace_back([&, w] {
-        HttpClient client(server.port());
+        std::optional<HttpClient> client;
         for (int n = 0; n < 12; ++n) {
           std::string batch;
           for (int i = 0; i < 4'000; ++i) {
             batch += practice(fmt::format("{}-{}-{}", w, n, i), fmt::format("w{}", w), 5, i % 9);
           }
-          if (!client.ok()) client = HttpClient(server.port());
-          const auto answer = client.post("/v1/events", batch);
+          if (!client || !client->ok()) client.emplace(server.port());
+          const auto answer = client->post("/v1/events", batch);
           if (answer && answer->status == 200) {
             ++taken;
           } else if (answer && (answer->status == 429 || answer->status == 503)) {

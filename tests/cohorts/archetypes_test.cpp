@@ -60,21 +60,31 @@ TEST(Archetypes, NoneTwiceWhileAnotherIsFree) {
 // Goal: the words for every figure, at both ends and at the thresholds.
 TEST(Sentences, SayWhatTheFiguresSay) {
   const Standing calm{};
-  EXPECT_EQ(describe({.learning_velocity = 0.45, .domain_affinity = 0.3, .interaction_frequency = 0.4,
-                      .feedback_responsiveness = 0.8, .retention_strength = 0.9},
-                     calm, false),
-            "Take up about 3 new capabilities a week; spread over several domains; come by on 4 of "
-            "10 days; act on about 8 of 10 pieces of feedback; return to what they used before in 9 "
-            "of 10 recent uses.");
-  EXPECT_EQ(describe({.learning_velocity = 0.01, .domain_affinity = 0.61, .interaction_frequency = 0.02,
-                      .feedback_responsiveness = 0.5, .retention_strength = 0.97},
+  EXPECT_EQ(
+      describe({.learning_velocity = 0.45,
+                .domain_affinity = 0.3,
+                .interaction_frequency = 0.4,
+                .feedback_responsiveness = 0.8,
+                .retention_strength = 0.9},
+               calm, false),
+      "Take up about 3 new capabilities a week; spread over several domains; come by on 4 of "
+      "10 days; act on about 8 of 10 pieces of feedback; return to what they used before in 9 "
+      "of 10 recent uses.");
+  EXPECT_EQ(describe({.learning_velocity = 0.01,
+                      .domain_affinity = 0.61,
+                      .interaction_frequency = 0.02,
+                      .feedback_responsiveness = 0.5,
+                      .retention_strength = 0.97},
                      {-0.2, 1.2, -0.7, 0, 0.6}, false),
             "Keep mostly to one domain, far above average; come by on fewer than 1 of 20 days, "
             "below average; nearly always return to what they used before, above average; take up "
             "hardly anything new.");
-  const std::string most = describe({.learning_velocity = 1, .domain_affinity = 0.5,
-                                     .interaction_frequency = 1, .feedback_responsiveness = 0.1,
-                                     .retention_strength = 0}, calm, false);
+  const std::string most = describe({.learning_velocity = 1,
+                                     .domain_affinity = 0.5,
+                                     .interaction_frequency = 1,
+                                     .feedback_responsiveness = 0.1,
+                                     .retention_strength = 0},
+                                    calm, false);
   EXPECT_THAT(most, HasSubstr("more than 15 new capabilities a week"));
   EXPECT_THAT(most, HasSubstr("come by nearly every day"));
   EXPECT_THAT(most, HasSubstr("favour one domain among others"));

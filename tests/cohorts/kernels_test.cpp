@@ -19,12 +19,11 @@ struct Step {
 };
 
 Step step(Kernel kernel, const std::array<std::vector<float>, kDims>& x, std::size_t offset,
-        std::size_t n, const Centers& centers, unsigned k) {
+          std::size_t n, const Centers& centers, unsigned k) {
   Step result;
   // Bytes beyond the labels must survive.
   result.label.assign(offset + n + 32, 0xee);
-  for (std::size_t i = 0; i < n; ++i)
-    result.label[offset + i] = static_cast<std::uint8_t>(i % 3);
+  for (std::size_t i = 0; i < n; ++i) result.label[offset + i] = static_cast<std::uint8_t>(i % 3);
   std::array<const float*, kDims> columns{};
   for (std::size_t d = 0; d < kDims; ++d) columns[d] = x[d].data() + offset;
   std::memset(&result.sums, 0x7f, sizeof result.sums);
@@ -82,7 +81,7 @@ TEST_P(Width, EqualsItsScalarTwin) {
 INSTANTIATE_TEST_SUITE_P(Kernels, Width, testing::Values(Isa::kAvx2, Isa::kAvx512),
                          [](const auto& width) {
                            return width.param == Isa::kAvx2 ? std::string("avx2")
-                                                           : std::string("avx512");
+                                                            : std::string("avx512");
                          });
 
 // Goal: the twin itself is right: the nearest centroid by distance in f64 (or as near as f32 can
@@ -103,8 +102,8 @@ TEST(Kernels, ScalarTwinIsRight) {
       std::array<double, kCenters> distance{};
       for (unsigned j = 0; j < k; ++j)
         for (std::size_t d = 0; d < kDims; ++d)
-          distance[j] += std::pow(static_cast<double>(x[d][i]) -
-                                      static_cast<double>(centers.at[j][d]), 2);
+          distance[j] +=
+              std::pow(static_cast<double>(x[d][i]) - static_cast<double>(centers.at[j][d]), 2);
       const std::uint8_t mine = got.label[i];
       ASSERT_LT(mine, k);
       for (unsigned j = 0; j < k; ++j) {

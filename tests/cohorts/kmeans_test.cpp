@@ -27,8 +27,8 @@ TEST(Standardise, IsWeightedZScores) {
   ASSERT_EQ(got.points.size(), 3u);
   EXPECT_NEAR(got.mean[0], 0.6, 1e-7);
   EXPECT_NEAR(got.scale[0], std::sqrt((0.16 + 0 + 0.16) / 3), 1e-7);
-  EXPECT_NEAR(static_cast<double>(got.points.at(2)[0]),
-              0.4 / std::sqrt(0.32 / 3) * std::sqrt(0.30), 1e-6);
+  EXPECT_NEAR(static_cast<double>(got.points.at(2)[0]), 0.4 / std::sqrt(0.32 / 3) * std::sqrt(0.30),
+              1e-6);
   for (const std::size_t constant : {1u, 3u, 4u}) {
     EXPECT_EQ(got.scale[constant], 1);
     for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(got.points.at(i)[constant], 0);
@@ -93,8 +93,8 @@ TEST(Lloyd, SettlesOnAFixedPoint) {
       const auto x = standard.points.at(i);
       EXPECT_EQ(fit.label[i], nearest(x.data(), fit.centers, 6));
       for (std::size_t d = 0; d < kDims; ++d)
-        sum += std::pow(static_cast<double>(x[d]) -
-                            static_cast<double>(fit.centers.at[fit.label[i]][d]), 2);
+        sum += std::pow(
+            static_cast<double>(x[d]) - static_cast<double>(fit.centers.at[fit.label[i]][d]), 2);
     }
     EXPECT_NEAR(fit.inertia, sum, 1e-6 * sum);
     EXPECT_NEAR(inertia(standard.points, fit.centers, fit.label.data(), serial), sum, 1e-9 * sum);
@@ -115,8 +115,8 @@ TEST(Lloyd, EmptyCohortsAreRefilled) {
   const double squares = sum_of_squares(standard.points, serial);
   double before = squares * 2;
   for (unsigned passes = 1; passes < 12; ++passes) {
-    const Fit fit = lloyd(standard.points, squares, make_centers(at, 5), 5,
-                          {.passes_max = passes}, pass_scalar, serial);
+    const Fit fit = lloyd(standard.points, squares, make_centers(at, 5), 5, {.passes_max = passes},
+                          pass_scalar, serial);
     EXPECT_LE(fit.inertia, before * (1 + 1e-9));
     before = fit.inertia;
   }

@@ -53,7 +53,9 @@ TEST(Matching, NoPermutationDoesBetter) {
     std::iota(order.begin(), order.end(), 0);
     double best = -1e9;
     do {
-      best = std::max(best, sum_of(score, columns, {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(rows)}));
+      best = std::max(best,
+                      sum_of(score, columns,
+                             {order.begin(), order.begin() + static_cast<std::ptrdiff_t>(rows)}));
     } while (std::next_permutation(order.begin(), order.end()));
     EXPECT_EQ(sum_of(score, columns, match), best);
   }

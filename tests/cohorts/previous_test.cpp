@@ -93,7 +93,10 @@ TEST(Ids, StayWithTheirMembers) {
   const Change kChanges[] = {
       {"nothing happens", [](Population&) {}, 4, {4, 3, 2, 1}, 1},
       {"rows in another order", [](Population& p) { p.shuffle(); }, 4, {4, 3, 2, 1}, 0.99},
-      {"the smallest becomes the largest", [](Population& p) { p.join(0, 900); }, 4, {4, 3, 2, 1},
+      {"the smallest becomes the largest",
+       [](Population& p) { p.join(0, 900); },
+       4,
+       {4, 3, 2, 1},
        0.99},
       {"most of the largest leave", [](Population& p) { p.leave(3, 0.8); }, 4, {4, 3, 2, 1}, 0.99},
       {"one vanishes", [](Population& p) { p.leave(2, 1); }, 3, {4, 3, 0, 1}, 0.99},
@@ -104,7 +107,9 @@ TEST(Ids, StayWithTheirMembers) {
          p.join(4, 400);
          p.shuffle();
        },
-       4, {4, 3, 0, 1, 5}, 0.99},
+       4,
+       {4, 3, 0, 1, 5},
+       0.99},
   };
   for (const Change& change : kChanges) {
     SCOPED_TRACE(change.what);
@@ -215,9 +220,10 @@ TEST(Overlaps, CountSharedMembers) {
       previous.learner.push_back(k);
       previous.label.push_back(l);
     }
-    EXPECT_EQ(overlap(previous, clusterable, before, label,
-                      [&](std::size_t i) { return key[i]; }, three),
-              expected);
+    EXPECT_EQ(
+        overlap(
+            previous, clusterable, before, label, [&](std::size_t i) { return key[i]; }, three),
+        expected);
   }
 }
 
@@ -293,8 +299,17 @@ TEST(Decode, TrustsNoContent) {
       {"id 0", [](Previous& p) { p.id[0] = 0; }, false},
       {"an id twice", [](Previous& p) { p.id[0] = p.id[1]; }, false},
       {"an id from the future", [](Previous& p) { p.id[0] = 9; }, false},
-      {"next id 0", [](Previous& p) { p = {}; p.next_id = 0; }, false},
-      {"nine cohorts", [](Previous& p) { p.id = {1, 2, 3, 4, 5, 6, 7, 8, 9}; p.next_id = 10; },
+      {"next id 0",
+       [](Previous& p) {
+         p = {};
+         p.next_id = 0;
+       },
+       false},
+      {"nine cohorts",
+       [](Previous& p) {
+         p.id = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+         p.next_id = 10;
+       },
        false},
       {"members without cohorts", [](Previous& p) { p.id = {}; }, false},
   };

@@ -83,7 +83,9 @@ inline std::vector<std::uint64_t> seeds(std::uint64_t count) {
   return all;
 }
 
-inline std::uint64_t key_of(std::size_t i) { return mix64(i + 1); }
+inline std::uint64_t key_of(std::size_t i) {
+  return mix64(i + 1);
+}
 inline std::uint64_t key_of_ref(learners::LearnerRef ref) {
   return key_of(static_cast<std::size_t>(ref));
 }

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <fstream>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -29,9 +31,8 @@ Event random_event(Random& random, std::deque<std::string>& strings,
   Event e;
   e.id = text("id-ü-", 1'000'000);
   e.learner = text("learner ", 40);
-  e.time = earliest_time() +
-           std::chrono::microseconds(random.below(static_cast<std::uint64_t>(
-               (latest_time() - earliest_time()).count())));
+  e.time = earliest_time() + std::chrono::microseconds(random.below(static_cast<std::uint64_t>(
+                                 (latest_time() - earliest_time()).count())));
   e.type = static_cast<EventType>(random.below(kEventTypes));
   e.part = static_cast<RowPart>(random.below(3));
   if (e.type == EventType::kPractice) {
@@ -40,10 +41,11 @@ Event random_event(Random& random, std::deque<std::string>& strings,
   } else if (random.chance(.3)) {
     e.domain = text("d", 9);
   }
+  if (e.type != EventType::kPractice && random.chance(.2)) e.capability = text("c", 100);
   if (e.type == EventType::kFeedback || random.chance(.1)) e.acted_on = random.chance(.5);
   if (random.chance(.3)) e.score = random.uniform();
   if (random.chance(.3)) e.duration_s = random.uniform() * 1e5;
-  if (e.type == EventType::kPurchase) {
+  if (e.type == EventType::kPurchase || random.chance(.1)) {
     e.amount = random.normal() * 100;
     e.currency = "EUR";
   }
@@ -119,6 +121,101 @@ TEST(Batch, KeepsEveryEventWhole) {
   }
 }
 
+// Goal: times are told in the largest unit that fits all of them, and come back exact.
+TEST(Batch, TimesOfEveryUnitComeBack) {
+  for (const std::int64_t unit : {1'000'000, 1'000, 1, 7}) {
+    SCOPED_TRACE(unit);
+    Batch batch;
+    Event e;
+    e.id = "1";
+    e.learner = "a";
+    const std::vector<std::int64_t> steps = {5, 0, 3, 1'000'000, 2};
+    for (const std::int64_t step : steps) {
+      e.time = earliest_time() + std::chrono::microseconds(step * unit);
+      batch.add(e);
+    }
+    const auto back = Batch::decode(batch.encode());
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_TRUE(std::ranges::equal(back->time_us(), batch.time_us()));
+  }
+}
+
+/// One event of each type, together everything an event can carry.
+Batch one_of_each_type() {
+  static const std::vector<Attribute> attributes = {{"region", "Wales"}, {"age", "35-55"}};
+  Batch batch;
+  for (std::uint8_t type = 0; type < kEventTypes; ++type) {
+    const std::string id = fmt::format("golden.ndjson:{}", type + 1);
+    Event e;
+    e.id = id;
+    e.learner = type % 2 == 0 ? "zoë" : "ada";
+    e.time = parse_time("2024-02-29T23:59:59Z").value() + std::chrono::milliseconds(250 * type);
+    e.type = static_cast<EventType>(type);
+    e.part = static_cast<RowPart>(type % 3);
+    if (e.type == EventType::kPractice) {
+      e.capability = "fractions";
+      e.domain = "maths";
+      e.score = .75;
+      e.duration_s = 90.5;
+      e.count = 3;
+    } else if (e.type == EventType::kFeedback) {
+      e.acted_on = true;
+      e.capability = "fractions";
+    } else if (e.type == EventType::kProfile) {
+      e.attributes = attributes;
+    } else if (e.type == EventType::kEnrol) {
+      e.domain = "arts";
+    } else if (e.type == EventType::kPurchase) {
+      e.amount = -12.5;
+      e.currency = "EUR";
+      e.acted_on = false;
+    }
+    batch.add(e);
+  }
+  return batch;
+}
+
+// Goal: what was stored yesterday is read tomorrow, and a change of the bytes is seen in review.
+// The file is of the format's first version and stays; later versions add files of their own.
+TEST(Batch, BytesAreThoseOfVersion1) {
+  const std::string path = COVEY_SOURCE_DIR "/tests/events/golden/batch_v1.bin";
+  const Batch batch = one_of_each_type();
+  if (std::getenv("COVEY_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream(path, std::ios::binary) << batch.encode();
+  }
+  std::ifstream in(path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  const auto back = Batch::decode(bytes);
+  ASSERT_TRUE(back) << path << ": " << back.error().message;
+  ASSERT_EQ(back->size(), batch.size());
+  std::vector<Attribute> room, other_room;
+  for (std::uint32_t i = 0; i < batch.size(); ++i) {
+    expect_equal(back->event(i, room), batch.event(i, other_room));
+  }
+  EXPECT_TRUE(bytes == batch.encode()) << "encode() writes other bytes than version 1 has";
+}
+
+// Goal: a queue's limit means what it says: a full batch of usual events is small.
+TEST(Batch, TakesAbout80BytesAnEvent) {
+  constexpr std::uint32_t kEvents = 65'536;
+  Random random(3);
+  Batch batch;
+  for (std::uint32_t i = 0; i < kEvents; ++i) {
+    const std::string id = fmt::format("evt-{:08x}", i);
+    const std::string learner = fmt::format("learner-{:06}", random.below(kEvents / 50));
+    const std::string capability = fmt::format("skill-{}", random.below(1'000));
+    Event e;
+    e.id = id;
+    e.learner = learner;
+    e.type = EventType::kPractice;
+    e.capability = capability;
+    e.domain = "maths";
+    e.score = .5;
+    batch.add(e);
+  }
+  EXPECT_LE(static_cast<double>(batch.memory_bytes()) / kEvents, 82);
+}
+
 // Goal: no byte of a stored batch may change or be missing unseen.
 TEST(Batch, EveryDamageIsCorrupt) {
   Random random(4);
@@ -129,11 +226,15 @@ TEST(Batch, EveryDamageIsCorrupt) {
   const std::string bytes = batch.encode();
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     std::string flipped = bytes;
-    flipped[i] = static_cast<char>(flipped[i] ^ (1 << (i % 8)));
-    const auto decoded = Batch::decode(flipped);
-    ASSERT_FALSE(decoded) << "byte " << i;
-    EXPECT_EQ(decoded.error().code, Errc::kCorrupt);
-    ASSERT_FALSE(Batch::decode(std::string_view(bytes).substr(0, i))) << "cut at " << i;
+    for (int bits = 1; bits < 256; ++bits) {
+      flipped[i] = static_cast<char>(bytes[i] ^ bits);
+      const auto decoded = Batch::decode(flipped);
+      ASSERT_FALSE(decoded) << "byte " << i << " ^ " << bits;
+      ASSERT_EQ(decoded.error().code, Errc::kCorrupt);
+    }
+    const auto cut = Batch::decode(std::string_view(bytes).substr(0, i));
+    ASSERT_FALSE(cut) << "cut at " << i;
+    EXPECT_EQ(cut.error().code, Errc::kCorrupt);
   }
   EXPECT_FALSE(Batch::decode(bytes + "x"));
 }
@@ -191,7 +292,8 @@ struct Rule {
 const Rule kRules[] = {
     {"", [](Event&) {}},
     {"learner is missing", [](Event& e) { e.learner = ""; }},
-    {"at most 128", [](Event& e) {
+    {"at most 128",
+     [](Event& e) {
        static const std::string longest(129, 'x');
        e.learner = longest;
      }},
@@ -205,15 +307,26 @@ const Rule kRules[] = {
     {"needs acted_on", [](Event& e) { e.type = EventType::kFeedback; }},
     {"needs attributes", [](Event& e) { e.type = EventType::kProfile; }},
     {"needs an amount", [](Event& e) { e.type = EventType::kPurchase; }},
-    {"needs a currency", [](Event& e) {
+    {"needs a currency",
+     [](Event& e) {
        e.type = EventType::kPurchase;
        e.amount = 1;
      }},
-    {"ISO 4217", [](Event& e) {
+    {"ISO 4217",
+     [](Event& e) {
        e.type = EventType::kPurchase;
        e.amount = 1;
        e.currency = "eur";
      }},
+    {"a currency needs an amount", [](Event& e) { e.currency = "EUR"; }},
+    {"control characters", [](Event& e) { e.learner = "0123456789\x7f"; }},
+    {"control characters",
+     [](Event& e) {
+       e.domain =
+           "01234567\x1f"
+           "89abcdef";
+     }},
+    {"control characters", [](Event& e) { e.capability = "a\xc2\x85"; }},  // next line, C1
     {"outside 0 to 1", [](Event& e) { e.score = 1.5; }},
     {"outside 0 to 1", [](Event& e) { e.score = std::nan(""); }},
     {"duration_s", [](Event& e) { e.duration_s = -1; }},

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "base/random.h"
@@ -9,7 +13,9 @@
 namespace covey::events {
 namespace {
 
-Source source() { return {"f.ndjson", 1, parse_time("2024-06-01T00:05:00Z").value()}; }
+Source source() {
+  return {"f.ndjson", 1, parse_time("2024-06-01T00:05:00Z").value()};
+}
 
 // Each row alone: what it is taken for, or why it is refused. Control first.
 struct Row {
@@ -23,6 +29,22 @@ const Row kRows[] = {
     {R"({"learner":"a","time":"2024-01-01T00:00:00Z","type":"session","score":null})", ""},
     {R"({"learner":"a","time":"2024-06-01T00:05:00Z","type":"session"})", ""},
     {R"({"learner":"a","time":"2024-06-01T00:05:01Z","type":"session"})", "ahead of the clock"},
+    {R"({"l\u0065arner":"a","time":"2024-01-01T00:00:00Z","type":"session"})", ""},
+    {"{\"learner\" :\t\"a\" , \"time\": \"2024-01-01\" ,\"type\":\"session\" }\r", ""},
+    {R"({"learner":-12,"id":18446744073709551616,"time":"2024-01-01","type":"session"})", ""},
+    {R"({"learner":null,"time":"2024-01-01","type":"session"})", "learner is missing"},
+    {R"({"learner":null,"learner":"a","time":"2024-01-01","type":"session"})", "twice"},
+    {R"({"learner":nul,"time":"2024-01-01","type":"session"})", "JSON"},
+    {R"({"learner":nullx,"time":"2024-01-01","type":"session"})", "JSON"},
+    {R"({"learner":"a"x,"time":"2024-01-01","type":"session"})", "JSON"},
+    {R"({"learner":007,"time":"2024-01-01","type":"session"})", "learner must be"},
+    {R"({"learner":true,"time":"2024-01-01","type":"session"})", "learner must be"},
+    {R"({"id":"","learner":"a","time":"2024-01-01","type":"session"})", "id is empty"},
+    {R"({"learner":"\q","time":"2024-01-01","type":"session"})", "learner must be"},
+    {R"({"learner":"\ud800","time":"2024-01-01","type":"session"})", "learner"},
+    {R"({"learner":"a","time":"2024-01-01","type":"session","score":1e999})", "score must be"},
+    {R"({"learner":"a","time":"2024-01-01","type":"session","score":NaN})", "score must be"},
+    {R"({"learner":"a","time":"2024-01-01","type":"session","amount":1})", "needs a currency"},
     {R"({"learner":1.5,"time":"2024-01-01T00:00:00Z","type":"session"})", "learner must be"},
     {R"({"learner":"a","time":1704067200,"type":"session"})", "time must be a string"},
     {R"({"learner":"a","time":"2024-01-01 noon","type":"session"})", "RFC 3339"},
@@ -52,8 +74,7 @@ const Row kRows[] = {
      "attribute 'a'"},
     {R"({"learner":"a","time":"2024-01-01","type":"profile","attributes":{"a":1,"a":2}})",
      "stands twice"},
-    {R"({"learner":"a","time":"2024-01-01","type":"profile","attributes":{}})",
-     "needs attributes"},
+    {R"({"learner":"a","time":"2024-01-01","type":"profile","attributes":{}})", "needs attributes"},
 };
 
 TEST(Ndjson, TakesARowOrSaysWhyNot) {
@@ -67,9 +88,10 @@ TEST(Ndjson, TakesARowOrSaysWhyNot) {
       EXPECT_EQ(out.batch.rows(), 1u) << (out.rejected.empty() ? "" : out.rejected[0].reason);
     } else {
       ASSERT_EQ(out.rejected.size(), 1u);
-      EXPECT_NE(out.rejected[0].reason.find(row.says), std::string::npos)
-          << out.rejected[0].reason;
+      EXPECT_NE(out.rejected[0].reason.find(row.says), std::string::npos) << out.rejected[0].reason;
       EXPECT_EQ(out.rejected[0].row, row.line);
+      EXPECT_EQ(out.rejected[0].source, "f.ndjson");
+      EXPECT_EQ(out.rejected[0].line, 1u);
     }
   }
 }
@@ -112,6 +134,37 @@ TEST(Ndjson, LinesStandAlone) {
   EXPECT_EQ(out.batch.id(0), "f.ndjson:1");
   EXPECT_EQ(out.batch.id(1), "f.ndjson:5");
   EXPECT_EQ(out.batch.id(2), "f.ndjson:6");
+}
+
+// Goal: the last lines, which are read from a copy, say the same as if more text came behind; and
+// nothing is read past the end (the text stands right at the end of its block, for ASan to see).
+TEST(Ndjson, TheEndOfTheTextIsNothingSpecial) {
+  const std::string line =
+      R"({"learner":"a","time":"2024-01-01","type":"profile","attributes":{"k":"v\n"}})"
+      "\n{\"bad\n"
+      R"({"learner":"b","time":"2024-01-01","type":"session"})"
+      "\n";
+  for (std::size_t size = 0; size <= line.size(); ++size) {
+    const std::vector<char> exact(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(size));
+    Ndjson codec;
+    Parsed at_end, amid;
+    codec.parse({exact.data(), exact.size()}, source(), at_end);
+    codec.parse(line.substr(0, size) + "\n" + std::string(200, ' '), source(), amid);
+    EXPECT_TRUE(at_end.batch.encode() == amid.batch.encode()) << size;
+    ASSERT_EQ(at_end.rejected.size(), amid.rejected.size()) << size;
+    for (std::size_t i = 0; i < amid.rejected.size(); ++i) {
+      EXPECT_EQ(at_end.rejected[i].reason, amid.rejected[i].reason);
+      EXPECT_EQ(at_end.rejected[i].row, amid.rejected[i].row);
+    }
+  }
+}
+
+TEST(Ndjson, PassesOverAByteOrderMark) {
+  Ndjson codec;
+  Parsed out;
+  codec.parse("\xef\xbb\xbf{\"learner\":\"a\",\"time\":\"2024-01-01\",\"type\":\"session\"}",
+              source(), out);
+  EXPECT_EQ(out.batch.rows(), 1u);
 }
 
 // Goal: whatever the bytes and wherever they are cut, every non-blank line is one row.

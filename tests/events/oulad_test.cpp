@@ -10,8 +10,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <zstd.h>
+#include <nlohmann/json.hpp>
 
 #include "base/time.h"
 
@@ -38,7 +38,9 @@ constexpr std::string_view kCourses =
     "C1,2013-10-01,268\n"
     "C2,2014-10-01,269\n";
 
-Source at_line(std::uint64_t line) { return {"events_C1.csv", line, latest_time()}; }
+Source at_line(std::uint64_t line) {
+  return {"events_C1.csv", line, latest_time()};
+}
 
 Oulad small() {
   auto codec = Oulad::from_tables(kLearners, kAssessments, kCourses);
@@ -79,8 +81,8 @@ std::string read(const std::string& path) {
 std::string read_zst(const std::string& path) {
   const std::string packed = read(path);
   std::string out;
-  const auto stream = std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)>(ZSTD_createDCtx(),
-                                                                            &ZSTD_freeDCtx);
+  const auto stream =
+      std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)>(ZSTD_createDCtx(), &ZSTD_freeDCtx);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   std::vector<char> room(1 << 20);
   while (in.pos < in.size) {
@@ -97,8 +99,9 @@ const std::string kPackage = std::string(COVEY_SOURCE_DIR) + "/data/oulad/";
 const std::array<std::string, 3> kRuns = {"AAA-2013J", "AAA-2014J", "BBB-2013B"};
 
 Oulad real_tables() {
-  auto codec = Oulad::from_tables(read(kPackage + "learners.csv"),
-                                  read(kPackage + "assessments.csv"), read(kPackage + "courses.csv"));
+  auto codec =
+      Oulad::from_tables(read(kPackage + "learners.csv"), read(kPackage + "assessments.csv"),
+                         read(kPackage + "courses.csv"));
   EXPECT_TRUE(codec.has_value()) << codec.error().message;
   return std::move(*codec);
 }
@@ -178,7 +181,8 @@ TEST(Oulad, RejectsBadRowsWithAReason) {
       {"2013-10-02T00:00:00Z,1,C1,7,click,,homepage,3", "click needs a site in object"},
       {"2013-10-02T00:00:00Z,1,C1,7,click,546614,,3", "click needs an activity"},
       {"2013-10-02T00:00:00Z,1,C1,7,click,546614,homepage,", "value '' is not a number of clicks"},
-      {"2013-10-02T00:00:00Z,1,C1,7,click,546614,homepage,0", "value '0' is not a number of clicks"},
+      {"2013-10-02T00:00:00Z,1,C1,7,click,546614,homepage,0",
+       "value '0' is not a number of clicks"},
       {"2013-10-02T00:00:00Z,1,C1,7,click,546614,homepage,1.5", "value '1.5' is not a number"},
       {"2013-10-02T00:00:00Z,1,C1,7,submit,,TMA,78", "submit needs an assessment in object"},
       {"2013-10-02T00:00:00Z,1,C1,7,banked,,TMA,78", "banked needs an assessment in object"},

@@ -79,7 +79,9 @@ XapiMapping mapping_of(std::string_view rows) {
   return *std::move(mapping);
 }
 
-std::string verb(std::string_view iri) { return "{\"id\":\"" + std::string(iri) + "\"}"; }
+std::string verb(std::string_view iri) {
+  return "{\"id\":\"" + std::string(iri) + "\"}";
+}
 
 // Goal: statements of the three kinds the specification shows in appendix A: simple, a completion,
 // and a long one as a record store returns it.
@@ -119,7 +121,8 @@ TEST(Xapi, ReadsStatementsAsTheSpecificationShowsThem) {
   const auto meeting = [](const std::string& actor) {
     return R"({
       "id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13",
-      "actor": )" + actor + R"(,
+      "actor": )" +
+           actor + R"(,
       "verb": {"id": "http://adlnet.gov/expapi/verbs/attended", "display": {"en-GB": "attended"}},
       "result": {
         "extensions": {"http://example.org/ext/minutes": "X:\\minutes\\one"},
@@ -157,10 +160,11 @@ TEST(Xapi, ReadsStatementsAsTheSpecificationShowsThem) {
       {"name": "Toby", "openid": "http://toby.openid.example.org/"}], "objectType": "Group"})")),
             "rejected: actor is a Group, and traits belong to single learners; send one statement "
             "per member");
-  EXPECT_EQ(outcome(meeting(R"({"account": {"homePage": "http://example.org/", "name": "13936749"}})")),
-            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13 13936749@example.org 2013-05-18T05:32:34.804Z "
-            "practice capability=http://example.org/meetings/34534 "
-            "domain=http://example.org/series/267 duration_s=3600");
+  EXPECT_EQ(
+      outcome(meeting(R"({"account": {"homePage": "http://example.org/", "name": "13936749"}})")),
+      "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13 13936749@example.org 2013-05-18T05:32:34.804Z "
+      "practice capability=http://example.org/meetings/34534 "
+      "domain=http://example.org/series/267 duration_s=3600");
 }
 
 // Goal: each part the standard requires, wrong in each way that matters. First row: the control.
@@ -172,7 +176,8 @@ TEST(Xapi, RejectsWhatTheStandardForbidsWithAReason) {
       {{.actor = "\"ada\""}, "actor must be an object"},
       {{.actor = "{}"}, "actor has 0 identifiers"},
       {{.actor = R"({"name":"Ada"})"}, "actor has 0 identifiers"},
-      {{.actor = "{" + mbox + R"(,"openid":"http://ada.example.org/"})"}, "actor has 2 identifiers"},
+      {{.actor = "{" + mbox + R"(,"openid":"http://ada.example.org/"})"},
+       "actor has 2 identifiers"},
       {{.actor = R"({"mbox":"ada@example.org"})"}, "actor.mbox must be an address such as mailto:"},
       {{.actor = R"({"mbox":"mailto:ada"})"}, "actor.mbox must be an address"},
       {{.actor = R"({"mbox":7})"}, "actor.mbox must be a text"},
@@ -180,7 +185,8 @@ TEST(Xapi, RejectsWhatTheStandardForbidsWithAReason) {
       {{.actor = R"({"openid":"ada"})"}, "actor.openid must be a full URI"},
       {{.actor = R"({"account":{"name":"7"}})"}, "actor.account.homePage is missing"},
       {{.actor = R"({"account":{"homePage":"http://a.org"}})"}, "actor.account.name is missing"},
-      {{.actor = R"({"account":{"homePage":"a.org","name":"7"}})"}, "homePage must be a full address"},
+      {{.actor = R"({"account":{"homePage":"a.org","name":"7"}})"},
+       "homePage must be a full address"},
       {{.actor = R"({"account":"7"})"}, "actor.account must be an object"},
       {{.actor = R"({"objectType":"Group",)" + mbox + "}"}, "actor is a Group"},
       {{.actor = "{" + mbox + R"(,"member":[]})"}, "actor is a Group"},
@@ -266,11 +272,13 @@ TEST(Xapi, TakesWhatTheStandardAllows) {
       {{.more = R"(,"result":{"score":{"raw":3}})"}, kPlain},  // out of what, it does not say
       {{.more = R"(,"result":{"success":false,"duration":"PT0.5S"})"},
        with(other, other + " duration_s=0.5")},
-      {{.more = R"(,"context":{"contextActivities":{"grouping":[{"id":"http://a.org/c"},{"id":"http://a.org/d"}]}})"},
+      {{.more =
+            R"(,"context":{"contextActivities":{"grouping":[{"id":"http://a.org/c"},{"id":"http://a.org/d"}]}})"},
        with(other, "domain=http://a.org/c")},
       {{.more = R"(,"context":{"contextActivities":{"grouping":{"id":"http://a.org/c"}}})"},
        with(other, "domain=http://a.org/c")},
-      {{.more = R"(,"context":{"contextActivities":{"grouping":[],"parent":[{"id":"http://a.org/p"}]}})"},
+      {{.more =
+            R"(,"context":{"contextActivities":{"grouping":[],"parent":[{"id":"http://a.org/p"}]}})"},
        with(other, "domain=http://a.org/p")},
       {{.object = R"({"id":"http://example.org/q/1","definition":{"type":"http://a.org/quiz"}})"},
        with(other, "domain=http://a.org/quiz")},
@@ -281,22 +289,45 @@ TEST(Xapi, TakesWhatTheStandardAllows) {
 // Source of the values: xAPI 1.0.3, 4.6, and ISO 8601:2004, 4.4.3.2.
 TEST(Xapi, ReadsDurations) {
   const std::pair<std::string, std::string> cases[] = {
-      {"PT1234S", "1234"},       {"PT4H35M59.14S", "16559.1"}, {"P16559.14S", "16559.1"},
-      {"PT0S", "0"},             {"P4W", "2.4192e+06"},        {"PT1H0M0S", "3600"},
-      {"P3Y", "9.4608e+07"},     {"P1M", "2.592e+06"},         {"PT1M", "60"},
-      {"P1DT1S", "86401"},       {"PT0,5H", "1800"},           {"P1Y2M3DT4H5M6S", "3.69939e+07"},
-      {"P", "none"},             {"PT", "none"},               {"P1DT", "none"},
-      {"", "none"},              {"1S", "none"},               {"PT1", "none"},
-      {"P4W1D", "none"},         {"P1D4W", "none"},            {"PT1S1M", "none"},
-      {"PT1M1M", "none"},        {"PT-1S", "none"},            {"-PT1S", "none"},
-      {"PT1.5M3S", "none"},      {"PT1.2.3S", "none"},         {"PT.S", "none"},
-      {"PT1e3S", "none"},        {"P1H", "none"},              {"PT1D", "none"},
-      {"PTT1S", "none"},         {"PT1S ", "none"},            {"pt1s", "none"},
+      {"PT1234S", "1234"},
+      {"PT4H35M59.14S", "16559.1"},
+      {"P16559.14S", "16559.1"},
+      {"PT0S", "0"},
+      {"P4W", "2.4192e+06"},
+      {"PT1H0M0S", "3600"},
+      {"P3Y", "9.4608e+07"},
+      {"P1M", "2.592e+06"},
+      {"PT1M", "60"},
+      {"P1DT1S", "86401"},
+      {"PT0,5H", "1800"},
+      {"P1Y2M3DT4H5M6S", "3.69939e+07"},
+      {"P", "none"},
+      {"PT", "none"},
+      {"P1DT", "none"},
+      {"", "none"},
+      {"1S", "none"},
+      {"PT1", "none"},
+      {"P4W1D", "none"},
+      {"P1D4W", "none"},
+      {"PT1S1M", "none"},
+      {"PT1M1M", "none"},
+      {"PT-1S", "none"},
+      {"-PT1S", "none"},
+      {"PT1.5M3S", "none"},
+      {"PT1.2.3S", "none"},
+      {"PT.S", "none"},
+      {"PT1e3S", "none"},
+      {"P1H", "none"},
+      {"PT1D", "none"},
+      {"PTT1S", "none"},
+      {"PT1S ", "none"},
+      {"pt1s", "none"},
       {"PT" + std::string(40, '9') + "S", "none"},
   };
   for (const auto& [text, seconds] : cases) {
     SCOPED_TRACE(text);
-    const std::string seen = outcome(statement({.more = R"(,"result":{"duration":")" + text + "\"}"}));
+    const std::string seen =
+        outcome(statement({.more = R"(,"result":{"duration":")" + text + "\"}"}));
     if (seconds == "none") {
       EXPECT_THAT(seen, HasSubstr("rejected: result.duration"));
     } else {
@@ -347,7 +378,9 @@ TEST(Xapi, MapsTheUsualVerbs) {
         statement({.verb = verb(c.verb), .object = R"({"id":"http://a.org/x")" + type + "}"}));
     EXPECT_THAT(seen, HasSubstr("00Z " + c.event));
     const bool life_cycle = c.event == "enrol" || c.event == "complete" || c.event == "withdraw";
-    if (life_cycle) EXPECT_THAT(seen, HasSubstr("domain=http://a.org/x"));
+    if (life_cycle) {
+      EXPECT_THAT(seen, HasSubstr("domain=http://a.org/x"));
+    }
   }
 }
 
@@ -363,7 +396,10 @@ TEST(Xapi, TakesEachShapeStatementsArriveIn) {
   const Case cases[] = {
       {s, 1, {"lrs.json:1"}, {}},
       {"[" + s + "," + bad + "," + s + "]", 1, {"lrs.json:1", "lrs.json:3"}, {2}},
-      {R"({"statements":[)" + s + "," + s + R"(],"more":"/x?y"})", 1, {"lrs.json:1", "lrs.json:2"}, {}},
+      {R"({"statements":[)" + s + "," + s + R"(],"more":"/x?y"})",
+       1,
+       {"lrs.json:1", "lrs.json:2"},
+       {}},
       {"{\"statements\":[\n" + s + ",\n" + s + "\n]}", 1, {"lrs.json:1", "lrs.json:2"}, {}},
       {s + "\n" + bad + "\n\n" + s + "\n", 1, {"lrs.json:1", "lrs.json:4"}, {2}},
       {s + "\r\n  " + s + "\r\n", 1, {"lrs.json:1", "lrs.json:2"}, {}},
@@ -392,8 +428,8 @@ TEST(Xapi, TakesEachShapeStatementsArriveIn) {
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.text.substr(0, 200));
-    const Parsed out = parse(c.text, XapiMapping::builtin(),
-                             {"lrs.json", c.first_line, latest_time()});
+    const Parsed out =
+        parse(c.text, XapiMapping::builtin(), {"lrs.json", c.first_line, latest_time()});
     std::vector<std::string> ids;
     for (std::uint32_t i = 0; i < out.batch.size(); ++i) ids.emplace_back(out.batch.id(i));
     std::vector<std::uint64_t> rejected;
@@ -511,8 +547,9 @@ TEST(XapiMapping, NamesTheFaultOfATable) {
       {head + "v:1,*,practise,,=x,\n", "'practise' is not an event; did you mean 'practice'?"},
       {head + "v:1,*,ignore,,,\n", "'ignore' is not an event"},
       {head + "v:1,*,purchase,,,\n", "statements do not carry what a purchase needs"},
-      {head + "v:1,*,practice,object.ids,=x,\n", "capability: 'object.ids' is not a part of a "
-                                                 "statement; did you mean 'object.id'?"},
+      {head + "v:1,*,practice,object.ids,=x,\n",
+       "capability: 'object.ids' is not a part of a "
+       "statement; did you mean 'object.id'?"},
       {head + "v:1,*,practice,,context.groupin,\n", "did you mean 'context.grouping'?"},
       {head + "v:1,*,practice,,,\n", "a practice needs a domain"},
       {head + "v:1,*,practice,,=,\n", "domain: nothing after the ="},

@@ -81,7 +81,8 @@ struct World {
         e.type = EventType::kProfile;
         auto& list = lists.emplace_back();
         for (std::uint64_t a = 0; a <= random.below(6); ++a) {
-          list.emplace_back(keep(fmt::format("k{}", a * 3)), keep(fmt::format("v{}", random.below(9))));
+          list.emplace_back(keep(fmt::format("k{}", a * 3)),
+                            keep(fmt::format("v{}", random.below(9))));
         }
         e.attributes = list;
       } else {
@@ -148,7 +149,9 @@ std::uint64_t first_seed() {
   const char* wanted = std::getenv("COVEY_SEED");
   return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 1;
 }
-int seeds() { return std::getenv("COVEY_SEED") != nullptr ? 1 : 250; }
+int seeds() {
+  return std::getenv("COVEY_SEED") != nullptr ? 1 : 250;
+}
 
 TEST(EnginesAgree, OnShuffledLateAndTiedEventsAtEveryT) {
   for (int i = 0; i < seeds(); ++i) {
@@ -302,8 +305,8 @@ TEST(EnginesAgree, LookUpsBesideTheFoldSeeWholeLearners) {
       Event e;
       const std::string id = fmt::format("{}-{}", round, i);
       // New learners all the time, so that the index grows under the readers' feet.
-      const std::string learner = fmt::format("l{}", random.chance(.3) ? random.below(2)
-                                                                         : round * 100 + i);
+      const std::string learner =
+          fmt::format("l{}", random.chance(.3) ? random.below(2) : round * 100 + i);
       const std::string capability = fmt::format("c{}", random.below(200));
       const std::string value = fmt::format("v{}", random.below(1'000));
       const std::string key = fmt::format("k{}", random.below(20));

@@ -35,8 +35,8 @@ TEST(KeyedBlock, IsAMapAtEverySize) {
     const std::uint32_t entries = keyed::capacity(map.size_class);
     std::byte* block = arena.at(map.handle);
     for (std::uint32_t i = 0; i < count; ++i) {
-      const std::uint32_t at = keyed::find(keyed::keys(block), map.count, entries,
-                                           i * 2'654'435'761u % 0xfffffffbu);
+      const std::uint32_t at =
+          keyed::find(keyed::keys(block), map.count, entries, i * 2'654'435'761u % 0xfffffffbu);
       ASSERT_NE(at, keyed::kEmpty);
       ASSERT_EQ(keyed::values<std::int64_t>(block, entries)[at], i);
     }

@@ -69,7 +69,7 @@ TEST_P(OnEngine, OneUseInTsOwnWeekIsAllThereIs) {
   use({"2024-03-05T10:00:00Z"});
   const LearnerFacts f = facts();
   EXPECT_EQ(f.state, LearnerState::kNew);
-  EXPECT_NEAR(f.traits.learning_velocity, kOne, 1e-12);       // T's week, for it is the first
+  EXPECT_NEAR(f.traits.learning_velocity, kOne, 1e-12);  // T's week, for it is the first
   EXPECT_NEAR(f.traits.domain_affinity, 1, 1e-12);
   EXPECT_NEAR(f.traits.interaction_frequency, 1.0 / 2, 1e-12);  // 5th of {5th, 6th}
   EXPECT_NEAR(f.traits.feedback_responsiveness, .5, 1e-12);
@@ -149,9 +149,9 @@ TEST_P(OnEngine, TwoUsesAtOneInstantAreOneFirstUse) {
 }
 
 TEST_P(OnEngine, FrequencyCountsDaysOfAnyEventButProfile) {
-  use({"2024-01-01"});  // long ago: the window of 28 days is full
-  other(EventType::kSession, "2024-02-07T23:00:00Z");  // the window's first day
-  other(EventType::kSession, "2024-02-06T23:00:00Z");  // the day before it
+  use({"2024-01-01"});                                 // long ago: the window of 28 days is full
+  other(EventType::kSession, "2024-02-08T23:00:00Z");  // the window's first day
+  other(EventType::kSession, "2024-02-07T23:00:00Z");  // the day before it
   other(EventType::kEnrol, "2024-03-06T01:00:00Z");
   other(EventType::kSession, "2024-03-06T02:00:00Z");  // the same day again
   Event profile;
@@ -203,9 +203,9 @@ TEST_P(OnEngine, AttributesKeepTheLastWriterByTime) {
     add(e);
   };
   profile("2024-01-02", {"region", "eu"});
-  profile("2024-01-01", {"region", "us"});    // older: loses
+  profile("2024-01-01", {"region", "us"});  // older: loses
   profile("2024-01-03", {"plan", "free"});
-  profile("2024-01-03", {"plan", "paid"});    // the same instant: the larger text
+  profile("2024-01-03", {"plan", "paid"});  // the same instant: the larger text
   profile("2024-01-03", {"plan", "basic"});
   const LearnerFacts f = facts();
   const std::vector<std::pair<std::string, std::string>> expected = {{"plan", "paid"},
@@ -215,7 +215,7 @@ TEST_P(OnEngine, AttributesKeepTheLastWriterByTime) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, OnEngine, ::testing::Values("baseline", "fast"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& engine) { return std::string(engine.param); });
 
 }  // namespace
 }  // namespace covey::learners
