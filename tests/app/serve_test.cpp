@@ -140,7 +140,7 @@ TEST(Serve, DiscoversListsAndPages) {
   const auto metrics = client.get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->body.find("cohort_discovery_latency_ms_bucket"), std::string::npos);
-  EXPECT_NE(metrics->body.find("covey_learners 2515"), std::string::npos) << metrics->body;
+  EXPECT_NE(metrics->body.find("covey_learners 2150"), std::string::npos) << metrics->body;
 }
 
 TEST(Serve, AStoreHasOneWriterAndTheNextIsTold) {
