@@ -317,9 +317,9 @@ void add_serve(CLI::App& app, Run& run) {
       ->add_option("--rediscover", options->rediscover_s,
                    "Seconds between discoveries; 0: only at start and when asked")
       ->capture_default_str();
-  command->add_option("--k", options->k, "Number of cohorts: auto or 2 to 64")
+  command->add_option("--k", options->k, "Number of cohorts: auto or 3 to 8")
       ->check([](const std::string& text) {
-        return text == "auto" ? std::string() : CLI::Range(2, 64)(const_cast<std::string&>(text));
+        return text == "auto" ? std::string() : CLI::Range(3, 8)(const_cast<std::string&>(text));
       })
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of discovery")->capture_default_str();
