@@ -361,7 +361,8 @@ class Bench:
              "--end", self.yesterday, "--out", "-"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         reads = subprocess.run(
-            [str(COVEY), "import", "--data", str(data), "--format", "ndjson", "-", "--json"],
+            [str(COVEY), "import", "--data", str(data), "--format", "ndjson", "--source",
+             "simulated", "-", "--json"],
             stdin=makes.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             timeout=STEP_SECONDS, check=False)
         makes.stdout.close()
