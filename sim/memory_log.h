@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -45,6 +47,7 @@ class MemoryLog final : public log::Log {
   std::uint32_t partitions() const override { return 1; }
 
   Result<std::vector<log::Appended>> append(std::span<log::Record> group) override {
+    const std::lock_guard lock(mutex_);
     const Fate fate = next();
     if (dead_) return fail(Errc::kFailed, "power is off");
     if (fate == Fate::kRefused) return fail(Errc::kFull, "no space left on the simulated disk");
@@ -73,6 +76,7 @@ class MemoryLog final : public log::Log {
   }
 
   Result<log::Cursor> read(const log::Cursor& from, const Visitor& visit) const override {
+    const std::lock_guard lock(mutex_);
     std::uint64_t at = from.next.empty() ? 0 : from.next[0];
     for (; at < disk_.records.size(); ++at) {
       if (auto seen = visit({0, at}, disk_.records[at]); !seen) {
@@ -81,7 +85,10 @@ class MemoryLog final : public log::Log {
     }
     return log::Cursor{{at}};
   }
-  log::Cursor end() const override { return {{disk_.records.size()}}; }
+  log::Cursor end() const override {
+    const std::lock_guard lock(mutex_);
+    return {{disk_.records.size()}};
+  }
 
   Result<std::unique_ptr<SnapshotWriter>> begin_snapshot() override {
     if (dead_) return fail(Errc::kFailed, "power is off");
@@ -100,6 +107,7 @@ class MemoryLog final : public log::Log {
   }
 
   Result<std::optional<std::string>> get(std::string_view key) const override {
+    const std::lock_guard lock(mutex_);
     const auto found = disk_.notes.find(key);
     if (found == disk_.notes.end()) return std::optional<std::string>();
     return std::optional<std::string>(found->second);
@@ -107,6 +115,7 @@ class MemoryLog final : public log::Log {
   Result<void> scan(
       std::string_view prefix, std::string_view after,
       const std::function<bool(std::string_view, std::string_view)>& see) const override {
+    const std::lock_guard lock(mutex_);
     for (const auto& [key, value] : disk_.notes) {
       if (!key.starts_with(prefix) || (!after.empty() && key <= after)) continue;
       if (!see(key, value)) break;
@@ -114,6 +123,7 @@ class MemoryLog final : public log::Log {
     return {};
   }
   log::Sizes sizes() const override {
+    const std::lock_guard lock(mutex_);
     log::Sizes sizes;
     sizes.records = disk_.records.size();
     sizes.fsyncs = disk_.fsyncs;
@@ -129,6 +139,7 @@ class MemoryLog final : public log::Log {
       return {};
     }
     Result<void> commit(const log::Cursor& cursor) override {
+      const std::lock_guard lock(log_.mutex_);
       const Fate fate = log_.next();
       if (log_.dead_) return fail(Errc::kFailed, "power is off");
       if (fate == Fate::kRefused) return fail(Errc::kFull, "no space left");
@@ -150,10 +161,12 @@ class MemoryLog final : public log::Log {
     return fail(Errc::kFailed, "power is off");
   }
 
+  mutable std::mutex mutex_;  // the contract: one appends, any read meanwhile
   Disk& disk_;
-  std::uint64_t effects_ = 0, fatal_ = UINT64_MAX;
+  std::atomic<std::uint64_t> effects_{0};
+  std::uint64_t fatal_ = UINT64_MAX;
   Fate fate_ = Fate::kFine;
-  bool dead_ = false;
+  std::atomic<bool> dead_{false};
 };
 
 }  // namespace covey::sim

@@ -76,6 +76,7 @@ class Connection {
         request.remove_prefix(static_cast<std::size_t>(sent));
     }
     held_.clear();
+    body_at_ = 0;
     std::size_t head = std::string::npos;
     while ((head = held_.find("\r\n\r\n")) == std::string::npos) {
       if (!more()) return 0;
