@@ -215,8 +215,7 @@ void add_discover(CLI::App& app, Run& run) {
   options->store.add_engine(*command);
   options->store.add_as_of(*command);
   options->store.add_threads(*command);
-  command
-      ->add_option("--k", options->k, "Number of cohorts: auto (by silhouette) or 3 to 8")
+  command->add_option("--k", options->k, "Number of cohorts: auto (by silhouette) or 3 to 8")
       ->check([](const std::string& text) {
         return text == "auto" ? std::string() : CLI::Range(3, 8)(const_cast<std::string&>(text));
       })
