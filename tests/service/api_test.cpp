@@ -340,11 +340,16 @@ TEST_F(ApiTest, PushesBackWhenTheQueueIsFull) {
     refused = analyzer_->counters().refused > 0;
   }
   ASSERT_TRUE(refused);
-  const Reply reply = waiting.back()->receive();
-  EXPECT_EQ(reply.status, 429);
-  EXPECT_EQ(reply.field("Retry-After"), "1");
   start_ingest();
-  EXPECT_EQ(waiting.front()->receive().status, 200);
+  int stored = 0, pushed_back = 0;
+  for (const auto& client : waiting) {
+    const Reply reply = client->receive();
+    stored += reply.status == 200;
+    pushed_back += reply.status == 429 && reply.field("Retry-After") == "1";
+  }
+  EXPECT_GT(stored, 0);
+  EXPECT_GT(pushed_back, 0);
+  EXPECT_EQ(stored + pushed_back, static_cast<int>(waiting.size()));
 }
 
 TEST_F(ApiTest, AnswersByRoute) {

@@ -13,8 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// "/echo" gives the body back, "/slow" waits, "/big" is larger than any socket buffer, "/throw"
-// throws, "/refused" is turned away before its body is read; anything else says its target.
+// "/echo" gives the body back, "/mark" the field X-Mark, "/slow" waits, "/big" is larger than any
+// socket buffer, "/throw" throws, "/refused" is turned away before its body is read; anything else
+// says its target.
 class Echo final : public Handler {
  public:
   std::optional<std::size_t> admit(const Request& q, Response& r) override {
@@ -35,6 +36,8 @@ class Echo final : public Handler {
       r.body = "slow";
     } else if (q.target() == "/big") {
       r.body.assign(big, 'b');
+    } else if (q.target() == "/mark") {
+      r.body = "mark=" + std::string(q.field("x-MARK"));
     } else if (q.target() == "/throw") {
       throw std::runtime_error("secret");
     } else {
@@ -102,6 +105,11 @@ TEST_F(HttpServerTest, AnswersByTheBook) {
        "chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n"
        "0\r\nTrailer: t\r\n\r\n",
        200, true, "abcdefg"},
+      {"field", get("/mark", "X-Mark:  a b \r\n"), 200, true, "mark=a b"},
+      {"field behind the body counts for nothing",
+       "POST /mark HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+       "X-Mark: late\r\n\r\n",
+       200, true, "mark="},
       {"close asked", get("/x", "Connection: close\r\n"), 200, false, "/x"},
       {"HTTP/1.0", "GET /x HTTP/1.0\r\n\r\n", 200, false, "/x"},
       {"HTTP/1.0 keep-alive", "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, true, "/x"},
@@ -399,6 +407,18 @@ TEST_F(HttpServerTest, StopsGracefully) {
   const auto begun = std::chrono::steady_clock::now();
   running.join();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
+}
+
+// A request whose body is under way when the stop comes is in flight as well.
+TEST_F(HttpServerTest, StopsOnlyAfterBodiesUnderWay) {
+  Running& running = up();
+  Client client(running.port());
+  client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nabc");
+  while (running.server().counters().body_bytes_in_flight == 0) std::this_thread::sleep_for(1ms);
+  running.server().stop(10s);
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(client.ask("def").body, "abcdef");
+  EXPECT_TRUE(client.ended());
 }
 
 TEST_F(HttpServerTest, CutsWhatOutlastsTheGrace) {
