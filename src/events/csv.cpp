@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/near.h"
 #include "events/rows.h"
 
 namespace covey::events {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "base/near.h"
 #include "events/rows.h"
 
 namespace covey::events {

@@ -15,6 +15,7 @@
 #include <fmt/ranges.h>
 
 #include "base/hash.h"
+#include "base/near.h"
 #include "events/rows.h"
 
 namespace covey::events {

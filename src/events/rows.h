@@ -30,13 +30,6 @@ std::string shown(std::string_view text);
 /// The id of a row that brings none: its place, "<source>:<line>".
 void place_id(const Source& source, std::uint64_t line, std::string& id);
 
-/// The entry of `known` that `word` was probably meant to be: at most two edits away and less than
-/// half its length (Damerau-Levenshtein, adjacent swaps count one). Empty when none is near.
-std::string_view near_match(std::string_view word, std::span<const std::string_view> known);
-
-/// "; did you mean 'learner'?" or nothing.
-std::string did_you_mean(std::string_view word, std::span<const std::string_view> known);
-
 /// Adds the event, or rejects `row` for what fault() says. True when added.
 bool take(Parsed& out, const Event& event, const Source& source, std::uint64_t line,
           std::string_view row, std::string_view format);

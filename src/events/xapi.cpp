@@ -14,6 +14,7 @@
 #include <simdjson.h>
 
 #include "base/hash.h"
+#include "base/near.h"
 #include "events/rows.h"
 
 namespace covey::events {
