@@ -68,10 +68,15 @@ void Fold(benchmark::State& state, Make make) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(events));
   state.counters["bytes_per_learner"] = bytes / learners;
 }
-BENCHMARK_CAPTURE(Fold, fast, make_fast)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Unit(
-    benchmark::kMillisecond);
-BENCHMARK_CAPTURE(Fold, baseline, make_baseline)->Arg(1'000)->Arg(10'000)->Unit(
-    benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Fold, fast, make_fast)
+    ->Arg(1'000)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Fold, baseline, make_baseline)
+    ->Arg(1'000)
+    ->Arg(10'000)
+    ->Unit(benchmark::kMillisecond);
 
 // Learners a second whose five traits are handed over as columns.
 void Columns(benchmark::State& state, Make make) {
@@ -81,8 +86,11 @@ void Columns(benchmark::State& state, Make make) {
   for (auto _ : state) benchmark::DoNotOptimize(engine->traits(kAsOf, serial));
   state.SetItemsProcessed(state.iterations() * learners);
 }
-BENCHMARK_CAPTURE(Columns, fast, make_fast)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Unit(
-    benchmark::kMillisecond);
+BENCHMARK_CAPTURE(Columns, fast, make_fast)
+    ->Arg(1'000)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(Columns, baseline, make_baseline)->Arg(1'000)->Unit(benchmark::kMillisecond);
 
 // One learner by name.
