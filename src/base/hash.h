@@ -10,6 +10,9 @@ namespace covey {
 /// it never proves who sent them.
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed = 0);
 
+/// XXH32, for what must equal another program's: HAProxy's `xxh32(seed)`.
+std::uint32_t hash32(std::string_view bytes, std::uint32_t seed);
+
 struct Hash128 {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
