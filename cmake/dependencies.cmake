@@ -1,6 +1,7 @@
 # Debian's packages, found, never fetched. docs/dependencies.md says what each one is for.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
