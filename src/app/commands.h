@@ -19,5 +19,7 @@ void add_discover(CLI::App& app, Run& run);
 void add_serve(CLI::App& app, Run& run);
 void add_quarantine(CLI::App& app, Run& run);
 void add_simulate(CLI::App& app, Run& run);
+void add_experiment(CLI::App& app, Run& run);
+void add_stats(CLI::App& app, Run& run);
 
 }  // namespace covey::app

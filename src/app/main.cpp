@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
   add_serve(cli, run);
   add_quarantine(cli, run);
   add_simulate(cli, run);
+  add_experiment(cli, run);
+  add_stats(cli, run);
 
   try {
     cli.parse(argc, argv);

@@ -301,5 +301,99 @@ TEST(Cli, NdjsonAndCsvOfTheSameEventsGiveTheSameTraits) {
   EXPECT_EQ(std::ranges::count(traits[0], '\n'), 8);
 }
 
+// The door that scripts use: every case of the fixtures through the program itself, in order, with
+// lines between them that nobody can answer.
+TEST(Stats, AnswersEveryLineInOrder) {
+  TempDir dir;
+  const json fixtures =
+      json::parse(std::ifstream(COVEY_SOURCE_DIR "/tests/fixtures/statistics.json"));
+  std::string questions;
+  for (const json& c : fixtures.at("cases")) {
+    questions += json{{"function", c.at("function")}, {"input", c.at("input")}}.dump() + "\n";
+    questions += "{\"function\": \"none\"}\nno json\n\n";
+  }
+  write_file(dir.path() + "/questions", questions);
+  testing::Process process(
+      {"/bin/sh", "-c",
+       "exec " + testing::covey_binary() + " stats < " + dir.path() + "/questions"});
+  ASSERT_EQ(process.wait(), 0) << process.err();
+  std::istringstream answers(process.out());
+  std::string line;
+  for (const json& c : fixtures.at("cases")) {
+    ASSERT_TRUE(std::getline(answers, line));
+    const json answer = json::parse(line);
+    for (const auto& [key, expected] : c.at("expected").items()) {
+      ASSERT_TRUE(answer.contains(key)) << c.at("name") << " " << key;
+      if (!expected.is_number()) continue;
+      const json& tolerance = c.at("tolerance");
+      EXPECT_NEAR(answer.at(key).get<double>(), expected.get<double>(),
+                  tolerance.at("abs").get<double>() +
+                      tolerance.at("rel").get<double>() * std::abs(expected.get<double>()))
+          << c.at("name") << " " << key;
+    }
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(std::getline(answers, line));
+      EXPECT_EQ(json::parse(line).at("status"), "bad_input");
+      EXPECT_FALSE(json::parse(line).at("message").get<std::string>().empty());
+    }
+  }
+  EXPECT_FALSE(std::getline(answers, line));
+}
+
+// The whole way of an experiment, as its page tells it: plant, import, analyse, read.
+TEST(Experiment, FindsWhatWasPlantedAndNothingInEqualArms) {
+  const std::string ab = COVEY_SOURCE_DIR "/examples/ab-revenue.yaml";
+  const std::string aa = COVEY_SOURCE_DIR "/examples/aa.yaml";
+  TempDir dir;
+  const std::string store = dir.path() + "/store";
+  const std::string events = dir.path() + "/events.ndjson";
+  const Finished checked = run_covey({"experiment", "check", ab, aa});
+  EXPECT_EQ(checked.code, 0) << checked.err;
+  ASSERT_EQ(run_covey({"simulate", "--experiment", ab, "--out", events, "--truth",
+                       dir.path() + "/truth.json"})
+                .code,
+            0);
+  const json truth = json::parse(std::ifstream(dir.path() + "/truth.json"));
+  EXPECT_EQ(truth.at("revenue_lift"), 0.058);
+  ASSERT_EQ(run_covey({"import", "--data", store, "--format", "ndjson", events}).code, 0);
+
+  const Finished told = run_covey({"experiment", "analyze", ab, "--data", store, "--json"});
+  ASSERT_EQ(told.code, 0) << told.err;
+  const json a = json::parse(told.out);
+  EXPECT_EQ(a.at("verdict"), "win");
+  EXPECT_LE(a.at("interval").at(0), 0.058);
+  EXPECT_GE(a.at("interval").at(1), 0.058);
+  EXPECT_FALSE(a.at("srm").at("alarm"));
+  EXPECT_EQ(a.at("segments").size(), 10u);
+  const json& churn = a.at("metrics").at(1).at("fixed_horizon").at("diff_interval");
+  EXPECT_LE(churn.at(0), -0.03);
+  EXPECT_GE(churn.at(1), -0.03);
+
+  const std::string page = dir.path() + "/aa.html";
+  const Finished quiet =
+      run_covey({"experiment", "analyze", aa, "--data", store, "--json", "--report", page});
+  ASSERT_EQ(quiet.code, 0) << quiet.err;
+  EXPECT_EQ(json::parse(quiet.out).at("verdict"), "aa_ok");
+  std::ostringstream html;
+  html << std::ifstream(page).rdbuf();
+  EXPECT_NE(html.str().find("<svg"), std::string::npos);
+
+  // Two experiments that split the same buckets at the same time.
+  write_file(dir.path() + "/other.yaml",
+             "experiment: other\nsalt: ab-revenue\nstart: 2025-11-05\nmetrics:\n"
+             "  visits: {kind: mean, event: session, role: primary}\n");
+  const Finished clash = run_covey({"experiment", "check", ab, dir.path() + "/other.yaml"});
+  EXPECT_EQ(clash.code, 3);
+  EXPECT_NE(clash.out.find("split the same buckets"), std::string::npos) << clash.out;
+
+  write_file(dir.path() + "/wrong.yaml", "experiment: other\nstrat: 2025-11-05\n");
+  const Finished wrong = run_covey({"experiment", "check", dir.path() + "/wrong.yaml"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("wrong.yaml:2:1: strat: unknown key; did you mean 'start'?"),
+            std::string::npos)
+      << wrong.err;
+  EXPECT_EQ(run_covey({"experiment", "analyze", ab, "--data", dir.path() + "/none"}).code, 2);
+}
+
 }  // namespace
 }  // namespace covey
