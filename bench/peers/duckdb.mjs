@@ -2,10 +2,12 @@
 //
 //   node duckdb.mjs traits EVENTS.csv TRAITS.csv AS_OF_SECONDS THREADS REPEAT
 //   node duckdb.mjs import EVENTS.ndjson DATABASE THREADS REPEAT
+//   node duckdb.mjs experiment EVENTS.ndjson DATABASE ARMS.csv THREADS REPEAT
 //
 // `traits` computes docs/traits.md from a table that is already in memory and compares every learner
 // with what Covey wrote to TRAITS.csv. `import` reads the file into a table, in memory and into a
-// database file that is then synced; it tells no duplicates apart, which Covey does.
+// database file that is then synced; it tells no duplicates apart, which Covey does. `experiment`
+// computes the moments of examples/ab-revenue.yaml by arm and segment from a database file.
 import { rmSync } from 'node:fs';
 import { DuckDBInstance } from '@duckdb/node-api';
 
@@ -118,8 +120,80 @@ async function runImport([file, database, threads, repeat]) {
   return result;
 }
 
+// The five metrics of examples/ab-revenue.yaml: sums per learner, then moments by arm and segment.
+const START = "TIMESTAMP '2025-11-02 16:00:00'";
+const END = "TIMESTAMP '2025-12-14 16:00:00'";
+const unitValues = `
+CREATE OR REPLACE TEMP TABLE units AS
+WITH
+exposed AS (SELECT learner, min(time) AS e FROM events
+  WHERE type = 'session' AND time >= ${START} AND time < ${END} GROUP BY learner),
+sums AS (SELECT v.learner, x.e, any_value(a.arm) AS arm,
+    coalesce(sum(amount) FILTER (type = 'purchase' AND after AND currency = 'EUR'), 0) AS revenue,
+    coalesce(sum(amount) FILTER (type = 'purchase' AND before AND currency = 'EUR'), 0) AS revenue_x,
+    count(*) FILTER (type = 'purchase' AND after) AS orders,
+    max(CASE WHEN type = 'withdraw' AND after THEN 1 ELSE 0 END) AS churn,
+    max(CASE WHEN type = 'withdraw' AND before THEN 1 ELSE 0 END) AS churn_x,
+    max(CASE WHEN type = 'complete' AND after THEN 1 ELSE 0 END) AS completion,
+    max(CASE WHEN type = 'complete' AND before THEN 1 ELSE 0 END) AS completion_x,
+    max(CASE WHEN type = 'session' AND time >= x.e + INTERVAL 7 DAY
+             AND time < x.e + INTERVAL 14 DAY THEN 1 ELSE 0 END) AS back,
+    max(CASE WHEN type = 'session' AND before THEN 1 ELSE 0 END) AS back_x,
+    arg_max(region, time) FILTER (type = 'profile' AND time <= x.e) AS region,
+    arg_max(age_band, time) FILTER (type = 'profile' AND time <= x.e) AS age_band
+  FROM (SELECT events.*, time >= e AND time < e + INTERVAL 14 DAY AND time < ${END} AS after,
+               time < e AND time >= e - INTERVAL 28 DAY AS before
+        FROM events JOIN exposed USING (learner)) v
+  JOIN exposed x USING (learner) JOIN arms a USING (learner)
+  WHERE a.arm <> 'none' GROUP BY v.learner, x.e)
+SELECT * FROM sums`;
+const clip = `SELECT quantile_cont(revenue, 0.99), quantile_cont(revenue_x, 0.99) FROM units`;
+const moments = (by) => `
+SELECT ${by}, count(*), ${['revenue', 'churn', 'completion', 'back'].map((m) => `
+  avg(${m}), var_samp(${m}), avg(${m}_x), var_samp(${m}_x), covar_samp(${m}, ${m}_x)`)},
+  sum(raw), sum(orders), var_samp(raw), var_samp(orders), covar_samp(raw, orders)
+FROM clipped GROUP BY ALL ORDER BY ALL`;
+
+async function runExperiment([file, database, arms, threads, repeat]) {
+  rmSync(database, { force: true });
+  const instance = await DuckDBInstance.create(database, { threads });
+  const db = await instance.connect();
+  await db.run('SET preserve_insertion_order = false');
+  const load = await timed(async () => {
+    await db.run(`CREATE TABLE events AS SELECT learner, time, type, amount, currency,
+      attributes['region'] AS region, attributes['age_band'] AS age_band
+      FROM read_json('${file}', format = 'newline_delimited', columns = {learner: 'VARCHAR',
+      time: 'TIMESTAMP', type: 'VARCHAR', amount: 'DOUBLE', currency: 'VARCHAR',
+      attributes: 'MAP(VARCHAR, VARCHAR)'})`);
+    await db.run(`CREATE TABLE arms AS SELECT learner, arm FROM read_csv('${arms}', header = true)`);
+    await db.run('CHECKPOINT');
+  });
+  const seconds = [];
+  let rows;
+  for (let i = 0; i < Number(repeat); ++i) {
+    seconds.push(await timed(async () => {
+      await db.run(unitValues);
+      const [y, x] = (await db.runAndReadAll(clip)).getRows()[0];
+      await db.run(`CREATE OR REPLACE TEMP VIEW clipped AS SELECT * REPLACE (
+        least(revenue, ${y}) AS revenue, least(revenue_x, ${x}) AS revenue_x), revenue AS raw
+        FROM units`);
+      rows = (await db.runAndReadAll(moments('arm'))).getRows();
+      for (const segment of ['region', 'age_band']) {
+        await db.runAndReadAll(moments(`arm, ${segment}`));
+      }
+    }));
+  }
+  const events = await value(db, 'SELECT count(*) FROM events');
+  db.closeSync();
+  instance.closeSync();
+  rmSync(database, { force: true });
+  const means = Object.fromEntries(rows.map((r) => [r[0], { n: Number(r[1]), revenue: Number(r[2]),
+    churn: Number(r[7]), completion: Number(r[12]), order_value: Number(r[22]) / Number(r[23]) }]));
+  return { threads: Number(threads), load_s: load, analysis_s: seconds, events, means };
+}
+
 const [mode, ...rest] = process.argv.slice(2);
-const modes = { traits: [runTraits, 5], import: [runImport, 4] };
+const modes = { traits: [runTraits, 5], import: [runImport, 4], experiment: [runExperiment, 5] };
 if (!(mode in modes) || rest.length !== modes[mode][1]) {
   console.error('usage: see the head of duckdb.mjs');
   process.exit(2);

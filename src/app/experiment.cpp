@@ -1,12 +1,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/csv_cell.h"
 #include "app/experiment_file.h"
 #include "app/progress.h"
 #include "app/record_reader.h"
@@ -176,6 +178,33 @@ Result<Exit> analyze(const AnalyzeOptions& options) {
   return Exit::kDone;
 }
 
+/// Arms of learners whose ids come on standard input, a line each.
+Result<Exit> assign(const std::string& file) {
+  const Experiment e = COVEY_TRY(read_experiment(file));
+  std::ios::sync_with_stdio(false);
+  std::string out = "learner,bucket,arm\n";
+  const auto flush = [&] {
+    const bool whole = std::fwrite(out.data(), 1, out.size(), stdout) == out.size();
+    out.clear();
+    return whole;
+  };
+  for (std::string line; std::getline(std::cin, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    const Arm arm = e.assignment.arm(line);
+    fmt::format_to(std::back_inserter(out), "{},{},{}\n", csv_cell(line),
+                   experiment::bucket(line, e.assignment.seed),
+                   arm == Arm::kControl     ? "control"
+                   : arm == Arm::kTreatment ? "treatment"
+                                            : "none");
+    if (out.size() > (std::size_t{1} << 20) && !flush()) break;
+  }
+  if (!flush() || std::fflush(stdout) != 0) {
+    return fail(Errc::kFailed, "cannot write to standard output");
+  }
+  return Exit::kDone;
+}
+
 }  // namespace
 
 Result<Experiment> read_experiment(const std::string& path) {
@@ -199,6 +228,14 @@ void add_experiment(CLI::App& app, Run& run) {
       ->type_name("FILE");
   check_command->add_flag("--json", checking->json, "Answer as JSON");
   check_command->callback([checking, &run] { run = [checking] { return check(*checking); }; });
+
+  auto assigned = std::make_shared<std::string>();
+  CLI::App* assign_command = command->add_subcommand(
+      "assign", "Which arm each learner is in: ids on standard input, CSV on standard output");
+  assign_command->add_option("file", *assigned, "The experiment's YAML file")
+      ->required()
+      ->type_name("FILE");
+  assign_command->callback([assigned, &run] { run = [assigned] { return assign(*assigned); }; });
 
   auto analyzing = std::make_shared<AnalyzeOptions>();
   analyzing->store.as_of = "latest";

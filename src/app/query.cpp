@@ -7,6 +7,7 @@
 
 #include "analyzer/json.h"
 #include "app/commands.h"
+#include "app/csv_cell.h"
 #include "app/progress.h"
 #include "app/store.h"
 
@@ -20,17 +21,6 @@ struct TraitsOptions {
   StoreOptions store;
   bool csv = false;
 };
-
-/// A learner id as a CSV cell.
-std::string cell(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
 
 /// Says why there is nothing to see, when the store has learners but none is active.
 void explain_nothing(const Store& store) {
@@ -61,7 +51,7 @@ Result<Exit> traits(const TraitsOptions& options) {
   if (options.csv) {
     std::string out = fmt::format("learner,{}\n", fmt::join(learners::kTraitNames, ","));
     for (const auto& [learner, t] : rows) {
-      out += cell(learner);
+      out += csv_cell(learner);
       for (const auto field : learners::kTraitFields) {
         fmt::format_to(std::back_inserter(out), ",{:.9f}", t.*field);
       }

@@ -22,6 +22,7 @@ struct Options {
   std::string experiment;  ///< file: simulate it instead of a population
   bool no_effect = false;
   const CLI::Option* learners_given = nullptr;
+  const CLI::Option* events_given = nullptr;
 };
 
 /// Enough for the planted lift of revenue to be found.
@@ -75,6 +76,9 @@ Result<Exit> simulate_experiment(const Options& options) {
   spec.pre_days = days(experiment.pre_period);
   for (const auto& metric : experiment.metrics) {
     if (!metric.what.currency.empty()) spec.currency = metric.what.currency;
+  }
+  if (options.events_given->count() > 0) {
+    spec.activity = population::Trial::activity_for(options.spec.events_per_learner, spec);
   }
   if (options.no_effect || experiment.is_aa) spec.effect = {0, 0, 0};
   spec.treated = [&](std::string_view learner) {
@@ -172,8 +176,10 @@ void add_simulate(CLI::App& app, Run& run) {
   options->learners_given =
       command->add_option("--learners", spec.learners, "How many; 40,000 with --experiment")
           ->capture_default_str();
-  command->add_option("--events-per-learner", spec.events_per_learner, "Mean; some have far more")
-      ->capture_default_str();
+  options->events_given = command
+                              ->add_option("--events-per-learner", spec.events_per_learner,
+                                           "Mean; some have far more. About 19 with --experiment")
+                              ->capture_default_str();
   command->add_option("--seed", spec.seed, "The same seed gives the same events")
       ->capture_default_str();
   command->add_option("--days", spec.days, "Days they span")->capture_default_str();
@@ -190,8 +196,8 @@ void add_simulate(CLI::App& app, Run& run) {
   command
       ->add_option("--experiment", options->experiment,
                    "Learners of this experiment instead, whose treatment raises revenue by 5.8 %, "
-                   "completion by 7 points and lowers churn by 3. Only --learners, --seed, --out "
-                   "and --truth apply")
+                   "completion by 7 points and lowers churn by 3. Only --learners, "
+                   "--events-per-learner, --seed, --out and --truth apply")
       ->type_name("FILE");
   command->add_flag("--no-effect", options->no_effect,
                     "With --experiment: the treatment does nothing");

@@ -55,12 +55,25 @@ std::vector<std::string> Trial::Spec::validate() const {
         kCompletion + effect.completion >= 0 && kCompletion + effect.completion <= 1)) {
     faults.emplace_back("the effects on churn and completion must leave shares in 0 to 1");
   }
+  if (!(activity > 0 && activity <= 1000)) {
+    faults.emplace_back("events per learner must be from 3 to some thousands");
+  }
   if (!treated) faults.emplace_back("who is treated must be told");
   return faults;
 }
 
 Trial::Trial(Spec spec) : spec_(std::move(spec)) {
   COVEY_CHECK(spec_.validate().empty());
+}
+
+double Trial::activity_for(double events_per_learner, const Spec& spec) {
+  // Everyone has a profile, an exposure and what the life cycle brings; the rest is activity over
+  // the periods before (half the intake longer for purchases) and after exposure.
+  const double fixed = 2 + kChurn + kCompletion;
+  const double intake = (spec.days - spec.window_days) / 2.0;
+  const double active = (kSessionsADay + kPurchasesADay) * (spec.pre_days + spec.window_days) +
+                        kPurchasesADay * intake;
+  return (events_per_learner - fixed) / active;
 }
 
 std::string Trial::learner_name(std::uint32_t learner) const {
@@ -89,14 +102,14 @@ std::uint32_t Trial::append_ndjson(std::uint32_t learner, std::string& out) cons
       fmt::format(R"("type":"profile","attributes":{{"region":"{}","age_band":"{}"}})",
                   kTrialRegions[region], kTrialAges[random.below(kTrialAges.size())]));
   const auto shop = [&](Time from, double days, double factor) {
-    arrivals(random, kPurchasesADay * appetite, from, days, [&](Time at) {
+    arrivals(random, kPurchasesADay * appetite * spec_.activity, from, days, [&](Time at) {
       const double amount = std::max(0.01, wealth * std::exp(0.3 * random.normal()) * factor);
       add(at, fmt::format(R"("type":"purchase","amount":{:.2f},"currency":"{}")", amount,
                           spec_.currency));
     });
   };
   const auto visit = [&](Time from, double days) {
-    arrivals(random, kSessionsADay, from, days, [&](Time at) {
+    arrivals(random, kSessionsADay * spec_.activity, from, days, [&](Time at) {
       // The first session after the start is the exposure, below.
       if (at < spec_.start || at > exposed) add(at, R"("type":"session")");
     });

@@ -33,12 +33,15 @@ class Trial {
     std::uint32_t window_days = 14;  ///< after exposure, when the effect shows
     std::uint32_t pre_days = 28;
     std::string currency = "EUR";
+    double activity = 1;  ///< factor of how often they come and buy
     Effect effect;
     std::function<bool(std::string_view)> treated;  ///< by learner
     /// Every fault, in words.
     std::vector<std::string> validate() const;
   };
   static constexpr double kChurn = 0.20, kCompletion = 0.40;  ///< of the control
+  /// The activity at which learners have about so many events each; at least 3.
+  static double activity_for(double events_per_learner, const Spec& spec);
 
   /// COVEY_CHECKs that spec.validate() is empty.
   explicit Trial(Spec spec);

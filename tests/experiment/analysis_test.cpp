@@ -319,7 +319,7 @@ end: 2025-02-10T00:00:00Z
 exposure: {event: session}
 metrics:
   revenue: {kind: mean, event: purchase, of: amount, currency: EUR, role: primary}
-  visits: {kind: mean, event: session, role: guardrail, margin: 1%}
+  visits: {kind: mean, event: session, role: guardrail, margin: 5%}
 )";
 
 std::vector<Owned> simple_world(const Experiment& e, int learners, double lift, double lost) {
@@ -358,8 +358,8 @@ TEST(Verdict, Table) {
   const Row kRows[] = {
       {"nobody yet", 0, 0, 0, Decision::kNoData},
       {"hardly anybody, early", 60, .5, 0, Decision::kUndecided, "2025-01-20T00:00:00Z"},
-      {"better, but the guardrail is open", 2'000, .1, 0, Decision::kUndecided},
-      {"better, and the guardrail has its data", 60'000, .1, 0, Decision::kWin},
+      {"better, but the guardrail is open", 600, .1, 0, Decision::kUndecided},
+      {"better, and the guardrail has its data", 12'000, .1, 0, Decision::kWin},
       {"worse", 4'000, -.1, 0, Decision::kLoss},
       {"nothing there, at the end", 4'000, 0, 0, Decision::kNoEffect},
       {"nothing there, on the way", 4'000, 0, 0, Decision::kUndecided, "2025-01-25T00:00:00Z"},
@@ -380,12 +380,12 @@ TEST(Verdict, Table) {
 TEST(Verdict, FixedHorizonWaitsForItsEnd) {
   const Experiment e = parse_experiment("e.yaml", std::string(kSimple) + "decide: fixed\n").value();
   Serial serial;
-  const auto all = simple_world(e, 60'000, .1, 0);
+  const auto all = simple_world(e, 12'000, .1, 0);
   EXPECT_EQ(analyzed(e, all, 3, serial, parse_time("2025-02-01T00:00:00Z").value()).decision,
             Decision::kUndecided);
   EXPECT_EQ(analyzed(e, all, 3, serial, parse_time("2025-02-20T00:00:00Z").value()).decision,
             Decision::kWin);
-  const auto worse = simple_world(e, 20'000, -.1, 0);
+  const auto worse = simple_world(e, 6'000, -.1, 0);
   EXPECT_EQ(analyzed(e, worse, 3, serial, parse_time("2025-02-01T00:00:00Z").value()).decision,
             Decision::kUndecided);
 }

@@ -1,0 +1,13 @@
+#pragma once
+
+namespace covey {
+
+/// Built with a sanitizer, where code takes ten times as long: then the long tests take fewer seeds
+/// and smaller sizes. What they look for there is misuse of memory, which the first of them shows.
+#ifdef COVEY_SANITIZED
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
+}  // namespace covey
