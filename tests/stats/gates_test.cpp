@@ -107,10 +107,25 @@ TEST(ComparisonGate, DoesNotPoolStages) {
 
 TEST(ComparisonGate, EvidenceMultipliesOverStages) {
   const ComparisonStage first{14, 86, 0.1}, second{70, 230, 0.2};
-  const double a = comparison_gate({&first, 1}, 0, kAlpha).value().log_e_fail;
-  const double b = comparison_gate({&second, 1}, 0, kAlpha).value().log_e_fail;
+  const auto a = comparison_gate({&first, 1}, 0, kAlpha).value();
+  const auto b = comparison_gate({&second, 1}, 0, kAlpha).value();
   const ComparisonStage both[] = {first, second};
-  EXPECT_NEAR(comparison_gate(both, 0, kAlpha).value().log_e_fail, a + b, 1e-9);
+  const auto gate = comparison_gate(both, 0, kAlpha).value();
+  EXPECT_NEAR(gate.log_e_fail, a.log_e_fail + b.log_e_fail, 1e-9);
+  EXPECT_NEAR(gate.log_e_pass, a.log_e_pass + b.log_e_pass, 1e-9);
+  EXPECT_GT(std::abs(a.log_e_pass), 0.1);
+}
+
+TEST(NonInferiorityGate, EvidenceMultipliesOverStages) {
+  const MeanStage first{{4'000, 10, 100}, {400, 10.3, 100}, 4'000, 400};
+  const MeanStage second{{4'000, 20, 100}, {4'000, 20.1, 100}, 4'000, 4'000};
+  const auto a = non_inferiority_gate({&first, 1}, 0.5, kAlpha, 20'000).value();
+  const auto b = non_inferiority_gate({&second, 1}, 0.5, kAlpha, 20'000).value();
+  const MeanStage both[] = {first, second};
+  const auto gate = non_inferiority_gate(both, 0.5, kAlpha, 20'000).value();
+  EXPECT_NEAR(gate.log_e_pass, a.log_e_pass + b.log_e_pass, 1e-9);
+  EXPECT_NEAR(gate.log_e_fail, a.log_e_fail + b.log_e_fail, 1e-9);
+  EXPECT_GT(std::abs(a.log_e_pass), 0.1);
 }
 
 TEST(ComparisonGate, Table) {
