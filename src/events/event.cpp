@@ -137,9 +137,9 @@ std::string fault(const Event& event) {
   for (const auto& [key, value] : event.attributes) {
     if (key.empty()) return "an attribute has an empty name";
     if (auto f = text_fault("an attribute's name", key, kNameBytesMax); !f.empty()) return f;
-    if (auto f = text_fault(fmt::format("attribute '{}'", key), value, kValueBytesMax);
-        !f.empty()) {
-      return f;
+    // Named only when at fault: values are checked at every decode.
+    if (!text_fault("", value, kValueBytesMax).empty()) {
+      return text_fault(fmt::format("attribute '{}'", key), value, kValueBytesMax);
     }
   }
   return {};

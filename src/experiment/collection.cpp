@@ -94,7 +94,8 @@ struct Collection::State {
 
   // A batch on its way to the shards.
   struct Told {
-    std::uint16_t attribute, value;
+    std::uint16_t attribute;
+    std::uint32_t value;  // the batch's number
   };
   struct Filed {
     std::uint32_t row;
@@ -107,10 +108,11 @@ struct Collection::State {
     std::array<std::uint32_t, kParts + 1> first_learner{};
     std::vector<Filed> filed;  // by shard, else as they came
     std::array<std::uint32_t, kParts + 1> first_event{};
-    // Of profiles, by row: where in `told` theirs begin; told is numbered on one thread.
+    // Of profiles, by row: where in `told` theirs begin. Values are numbered by the batch first.
     std::vector<std::pair<std::uint32_t, std::uint32_t>> told_begin;  // row, begin
-    std::vector<std::pair<std::uint16_t, std::string>> told_text;     // attribute, value
     std::vector<Told> told;
+    std::vector<events::Dictionary> told_names;           // by attribute
+    std::vector<std::vector<std::uint16_t>> told_number;  // by attribute: batch's number to ours
   };
 
   State(const Experiment& e, std::optional<Time> as_of) : experiment(e) {
@@ -229,16 +231,18 @@ void Collection::State::prepare(Prepared& out, bool profiles, const Wanted& want
   out.first_event = events_in;
   out.filed.resize(events_in[kParts]);
   std::vector<events::Attribute> room;
+  out.told_names.resize(profiles ? attributes.size() : 0);
   for (std::uint32_t row = 0; row < batch.size(); ++row) {
     if (!is_wanted(row)) continue;
     out.filed[events_in[shard[learner[row]]]++] = {row, place[learner[row]]};
     if (!profiles || batch.type(row) != EventType::kProfile) continue;
-    out.told_begin.emplace_back(row, static_cast<std::uint32_t>(out.told_text.size()));
+    out.told_begin.emplace_back(row, static_cast<std::uint32_t>(out.told.size()));
     room.clear();
     for (const auto& [attribute, value] : batch.event(row, room).attributes) {
       const auto at = std::ranges::find(attributes, attribute);
       if (at == attributes.end()) continue;
-      out.told_text.emplace_back(static_cast<std::uint16_t>(at - attributes.begin()), value);
+      const auto which = static_cast<std::size_t>(at - attributes.begin());
+      out.told.push_back({static_cast<std::uint16_t>(which), out.told_names[which].intern(value)});
     }
   }
 }
@@ -342,12 +346,13 @@ void Collection::State::tell(Shard& shard, std::uint32_t who, std::int64_t time_
   const std::size_t end =
       std::next(at) == p.told_begin.end() ? p.told.size() : std::next(at)->second;
   for (std::size_t i = at->second; i < end; ++i) {
+    const std::uint16_t value = p.told_number[p.told[i].attribute][p.told[i].value];
     const std::size_t cell = who * attributes.size() + p.told[i].attribute;
     // Of two told at the same instant the larger number stays: the same whatever came first.
     if (shard.told_us[cell] > time_us) continue;
-    if (shard.told_us[cell] == time_us && shard.part.segment[cell] >= p.told[i].value) continue;
+    if (shard.told_us[cell] == time_us && shard.part.segment[cell] >= value) continue;
     shard.told_us[cell] = time_us;
-    shard.part.segment[cell] = p.told[i].value;
+    shard.part.segment[cell] = value;
   }
 }
 
@@ -430,18 +435,18 @@ void Collection::add_values(Batches batches, Parallel& parallel) {
   });
   // Values are numbered on this thread alone, in the order of the log, so numbers repeat.
   for (State::Prepared& p : prepared) {
-    for (const auto& [attribute, text] : p.told_text) {
+    p.told_number.resize(p.told_names.size());
+    for (std::size_t attribute = 0; attribute < p.told_names.size(); ++attribute) {
       auto& names = state.values[attribute];
-      auto [at, is_new] = state.number[attribute].try_emplace(
-          text, static_cast<std::uint16_t>(std::min(names.size(), kValuesMax)));
-      if (is_new) {
-        if (names.size() < kValuesMax) {
-          names.push_back(text);
-        } else if (names.size() == kValuesMax) {
-          names.emplace_back("other");
+      for (std::uint32_t i = 0; i < p.told_names[attribute].size(); ++i) {
+        const auto [at, is_new] = state.number[attribute].try_emplace(
+            std::string(p.told_names[attribute][i]),
+            static_cast<std::uint16_t>(std::min(names.size(), kValuesMax)));
+        if (is_new && names.size() <= kValuesMax) {
+          names.push_back(names.size() < kValuesMax ? at->first : "other");
         }
+        p.told_number[attribute].push_back(at->second);
       }
-      p.told.push_back({attribute, at->second});
     }
   }
   parallel.run(kParts, [&](std::size_t s) {
