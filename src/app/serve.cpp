@@ -232,7 +232,7 @@ class Service {
   }
 
   void rediscover_after(std::chrono::seconds delay) {
-    if (stopping_ || (options_.rediscover_s == 0 && delay.count() > 0)) return;
+    if (stopping_) return;
     timer_.expires_after(delay);
     timer_.async_wait([this](const boost::system::error_code& error) {
       if (error || stopping_) return;
@@ -241,6 +241,7 @@ class Service {
         if (const auto run = api_.rediscover(); !run && run.error().code != Errc::kRetryLater) {
           fmt::print(stderr, "discovery failed: {}\n", run.error().message);
         }
+        if (options_.rediscover_s == 0) return;  // once, at start
         asio::post(*io_, [this] { rediscover_after(std::chrono::seconds(options_.rediscover_s)); });
       });
     });

@@ -140,6 +140,10 @@ TEST(Serve, DiscoversListsAndPages) {
   const auto metrics = client.get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->body.find("cohort_discovery_latency_ms_bucket"), std::string::npos);
+  // `--rediscover 0`: the one at start (or ours in its place) and ours, and no more.
+  const auto runs = metrics->body.find("\ncohort_discovery_latency_ms_count ");
+  ASSERT_NE(runs, std::string::npos);
+  EXPECT_LE(std::stoi(metrics->body.substr(metrics->body.find(' ', runs))), 2) << metrics->body;
   EXPECT_NE(metrics->body.find("covey_learners 2150"), std::string::npos) << metrics->body;
 }
 
