@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
@@ -80,9 +81,18 @@ struct Value::Node {
   std::string what;  // "metrics.revenue.kind"
   std::shared_ptr<Document::Faults> faults;
   YAML::Mark mark;  // of the key where there is one: that is where a person looks
+  mutable bool faulty = false;
 };
 
 void Value::fault(std::string message) const {
+  if (!std::exchange(node_->faulty, true)) note(std::move(message));
+}
+
+bool Value::faulty() const {
+  return node_->faulty;
+}
+
+void Value::note(std::string message) const {
   auto& all = node_->faults->all;
   if (all.size() >= kFaultsMax) return;
   if (!node_->what.empty()) message = node_->what + ": " + message;
@@ -193,7 +203,7 @@ std::vector<Value> Value::list() const {
   std::size_t i = 0;
   for (const YAML::Node& entry : node_->yaml) {
     out.push_back(Value(std::make_shared<const Node>(
-        Node{entry, fmt::format("{}[{}]", node_->what, i++), node_->faults, entry.Mark()})));
+        Node{entry, fmt::format("{}[{}]", node_->what, i++), node_->faults, entry.Mark(), false})));
   }
   return out;
 }
@@ -216,7 +226,7 @@ Table::Table(Value self) : self_(std::move(self)) {
   for (const auto& entry : node.yaml) {
     const auto make = [&](std::string what) {
       return Value(std::make_shared<const Value::Node>(
-          Value::Node{entry.second, std::move(what), node.faults, entry.first.Mark()}));
+          Value::Node{entry.second, std::move(what), node.faults, entry.first.Mark(), false}));
     };
     if (!entry.first.IsScalar()) {
       make(node.what).fault("a key must be a plain text");
@@ -242,7 +252,7 @@ std::optional<Value> Table::get(std::string_view key) {
 
 std::optional<Value> Table::require(std::string_view key, std::string_view why) {
   auto value = get(key);
-  if (!value && self_.node_->yaml.IsMap()) fault(fmt::format("`{}` is missing: {}", key, why));
+  if (!value && self_.node_->yaml.IsMap()) missing_.emplace_back(key, why);
   return value;
 }
 
@@ -256,7 +266,12 @@ void Table::done() {
   for (const auto& [name, value] : entries_) {
     if (std::ranges::find(known, name) != known.end()) continue;
     value.fault("unknown key" + did_you_mean(name, known));
+    // Mistyped, not missing.
+    const std::string_view meant = near_match(name, known);
+    std::erase_if(missing_, [&](const auto& missing) { return missing.first == meant; });
   }
+  for (const auto& [key, why] : missing_) fault(fmt::format("`{}` is missing: {}", key, why));
+  missing_.clear();
 }
 
 Result<Document> Document::parse(std::string name, std::string_view text) {
@@ -280,8 +295,8 @@ Result<Document> Document::parse(std::string name, std::string_view text) {
     if (!root.IsMap()) {
       return fail(Errc::kRejected, name + ":1:1: a table of `key: value` lines is wanted");
     }
-    document.root_ =
-        std::make_shared<const Value::Node>(Value::Node{root, "", document.faults_, root.Mark()});
+    document.root_ = std::make_shared<const Value::Node>(
+        Value::Node{root, "", document.faults_, root.Mark(), false});
   } catch (const YAML::Exception& e) {
     return at(e.mark.is_null() ? YAML::Mark() : e.mark, e.msg);
   }

@@ -33,8 +33,11 @@ class Value {
   Table table() const;
   bool is_list() const;
   bool is_table() const;
-  /// Notes a fault of this value that its reader found.
+  /// Notes a fault of this value that its reader found. One of a value is enough: what follows from
+  /// the first is not told.
   void fault(std::string message) const;
+  /// A fault of it has been noted, so what was read is a stand-in.
+  bool faulty() const;
 
  private:
   friend class Document;
@@ -43,6 +46,7 @@ class Value {
   explicit Value(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
   /// The scalar's text; nothing, with a fault noted, where it is a list, a table or empty.
   std::optional<std::string> scalar(std::string_view wanted) const;
+  void note(std::string message) const;
   std::shared_ptr<const Node> node_;
 };
 
@@ -51,13 +55,14 @@ class Value {
 class Table {
  public:
   std::optional<Value> get(std::string_view key);
-  /// Notes a fault when the key is missing; `why` says what it is for.
+  /// done() notes a fault when the key is missing, unless another was meant to be it; `why` says
+  /// what it is for.
   std::optional<Value> require(std::string_view key, std::string_view why);
   /// Keys in the order of the file; for tables whose keys are names the user picks. They count as
   /// asked for.
   std::vector<std::pair<std::string, Value>> entries();
   /// Of the table as a whole.
-  void fault(std::string message) const { self_.fault(std::move(message)); }
+  void fault(std::string message) const { self_.note(std::move(message)); }
   void done();
 
  private:
@@ -66,6 +71,7 @@ class Table {
   Value self_;
   std::vector<std::pair<std::string, Value>> entries_;
   std::vector<std::string> asked_;
+  std::vector<std::pair<std::string, std::string>> missing_;  ///< key, what for
 };
 
 /// A YAML 1.2 file, read strictly: unknown and repeated keys are faults, anchors and tags are

@@ -63,9 +63,14 @@ TEST(Document, SaysWhereAndWhatToDo) {
 
 TEST(Document, FindsAllFaultsAtOnceInOrderOfPlace) {
   EXPECT_EQ(faults("shaer: 5%\nlist: [x]\n"),
-            "f.yaml:1:1: `name` is missing: what it is called\n"
             "f.yaml:1:1: shaer: unknown key; did you mean 'share'?\n"
+            "f.yaml:1:1: `name` is missing: what it is called\n"
             "f.yaml:2:8: list[0]: 'x' is no whole number from 0 to 9");
+}
+
+// A required key that was mistyped is one mistake, not two.
+TEST(Document, AMistypedKeyIsNotMissingToo) {
+  EXPECT_EQ(faults("nmae: x\n"), "f.yaml:1:1: nmae: unknown key; did you mean 'name'?");
 }
 
 TEST(Document, DeepNestingAndSizeAreRefused) {
