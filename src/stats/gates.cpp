@@ -321,8 +321,21 @@ Result<SpreadResult> spread_gate(std::span<const Count> bad, double limit, doubl
   out.observed = bad[*worst].rate() - bad[*best].rate();
   std::vector<Count> judged;
   for (const std::size_t i : kept) judged.push_back(bad[i]);
-  const Pairs pairs(judged, limit);
   const double enough = -std::log(alpha);
+  if (*out.observed <= limit) {
+    // No spread exceeds its largest rate: where every segment's is shown to be below the limit (the
+    // least of their e-values is one against "some rate is not"), the pairs need not be weighed.
+    double each = std::numeric_limits<double>::infinity();
+    for (const Count& count : judged) {
+      each = std::min(each, evidence(count, limit, Direction::kBelow));
+    }
+    if (each >= enough) {
+      out.log_e_pass = each;
+      decide(out, alpha);
+      return out;
+    }
+  }
+  const Pairs pairs(judged, limit);
   std::vector<double> against;
   double all_pairs = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < judged.size(); ++i) {
