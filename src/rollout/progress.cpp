@@ -1,0 +1,354 @@
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "config/units.h"
+#include "rollout/stepper.h"
+
+namespace covey::rollout {
+namespace {
+
+using stats::Verdict;
+
+bool any(const std::vector<Evidence>& evidence, Verdict verdict) {
+  return std::ranges::any_of(evidence, [&](const Evidence& e) { return e.verdict == verdict; });
+}
+
+/// "error_rate < 1%: 2% of 500 requests; ..." of those with the verdict.
+std::string listed(const std::vector<Evidence>& evidence, Verdict verdict) {
+  std::string out;
+  for (const Evidence& e : evidence) {
+    if (e.verdict != verdict) continue;
+    out += fmt::format("{}{}: {}", out.empty() ? "" : "; ", e.criterion, e.text);
+  }
+  return out;
+}
+
+/// The plan's dated reports of work phases, in order of date.
+std::vector<std::pair<Time, const plan::Work*>> dated_reports(const plan::Plan& plan) {
+  std::vector<std::pair<Time, const plan::Work*>> out;
+  for (const plan::Work& work : plan.work) {
+    for (const Time at : work.reports) out.emplace_back(at, &work);
+  }
+  std::ranges::stable_sort(out, {}, [](const auto& report) { return report.first; });
+  return out;
+}
+
+}  // namespace
+
+// ---- What begins at its time
+
+void Stepper::run_schedule() {
+  if (s_.rolled_back || s_.at >= s_.phases.size()) return;
+  if (s_.phases[s_.at].status == Status::kPassed) {
+    const std::size_t next = next_phase(plan_, s_.at);
+    if (next >= s_.phases.size()) return;
+    s_.at = next;
+  }
+  if (s_.phases[s_.at].status != Status::kWaiting) return;
+  run_preflight(s_.at);
+  try_begin(s_.at);
+}
+
+void Stepper::run_preflight(std::size_t index) {
+  const plan::Stage* stage = phase_view(plan_, index).stage;
+  if (stage == nullptr || !stage->preflight) return;
+  Progress& progress = s_.phases[index];
+  // Rescheduled with its stage.
+  const Time at = *stage->preflight + (progress.start - stage->start);
+  const bool again = progress.checks_again && s_.now >= *progress.checks_again;
+  if (s_.now < at || (progress.checks_asked && !again)) return;
+  progress.checks_asked = true;
+  progress.checks_again.reset();
+  for (const plan::Check check : stage->checks) {
+    if (again && progress.checks[static_cast<std::size_t>(check)] == true) continue;
+    progress.checks[static_cast<std::size_t>(check)].reset();
+    act(RunCheck{stage->name, check},
+        again ? "a check failed: made again" : fmt::format("pre-flight of {}", stage->name));
+  }
+  if (!again) {
+    decide("preflight", fmt::format("{} checks before {} begins at {}", stage->checks.size(),
+                                    stage->name, format_time(progress.start)));
+  }
+}
+
+std::string Stepper::waits_for(std::size_t index) const {
+  const plan::Stage* stage = phase_view(plan_, index).stage;
+  const Progress& progress = s_.phases[index];
+  if (!s_.held_by.empty()) return fmt::format("{} to resume", s_.held_by);
+  if (stage == nullptr) return "";
+  std::vector<std::string> missing;
+  if (progress.overridden_by.empty()) {
+    for (const std::string& role : stage->approvals) {
+      if (!progress.approvals.contains(role)) missing.push_back(role);
+    }
+  }
+  if (!missing.empty()) return fmt::format("the approval of {}", fmt::join(missing, ", "));
+  for (const plan::Check check : stage->checks) {
+    const auto& result = progress.checks[static_cast<std::size_t>(check)];
+    if (!result) return fmt::format("the check {}", plan::name(check));
+    if (!*result) return fmt::format("the check {}, which failed", plan::name(check));
+  }
+  return "";
+}
+
+void Stepper::try_begin(std::size_t index) {
+  Progress& progress = s_.phases[index];
+  if (s_.now < progress.start) return;
+  const PhaseView phase = phase_view(plan_, index);
+  const std::string missing = waits_for(index);
+  if (!missing.empty()) {
+    if (missing != progress.waits_for) {
+      progress.waits_for = missing;
+      decide("hold", fmt::format("{} can't begin: it waits for {}", phase.name(), missing));
+      open_incident(Severity::kMedium, "waiting/" + phase.name(),
+                    fmt::format("{} waits for {}", phase.name(), missing), "rollout", {}, true);
+    }
+    return;
+  }
+  if (!progress.waits_for.empty()) resolve_incident("waiting/" + phase.name(), "its start");
+  progress.waits_for.clear();
+  progress.status = Status::kRunning;
+  decide("open", fmt::format("{}: {} may go to the candidate{}", phase.name(),
+                             plan::share_text(phase_share(plan_, index)),
+                             progress.overridden_by.empty()
+                                 ? ""
+                                 : ", approvals overridden by " + progress.overridden_by));
+  if (s_.seen == phase_share(plan_, index)) progress.began = s_.now;  // a share that stays
+}
+
+// ---- Checkpoints, looks and gates
+
+Measured Stepper::with_incidents(const plan::Rule& rule, const Measured& measured) const {
+  Measured out = measured;
+  if (rule.measure == plan::Measure::kCriticalIncidents) {
+    out.value = static_cast<double>(critical_incidents());
+  }
+  return out;
+}
+
+std::vector<Evidence> Stepper::judge_all(const Telemetry& telemetry, const PhaseView& phase) const {
+  std::vector<Evidence> out;
+  for (std::size_t i = 0; i < phase.criteria().size(); ++i) {
+    const plan::Rule& rule = phase.criteria()[i];
+    out.push_back(judge(rule, with_incidents(rule, telemetry.criteria[i].window), levels(phase)));
+  }
+  return out;
+}
+
+void Stepper::look(const Telemetry& telemetry) {
+  if (s_.rolled_back || s_.at >= s_.phases.size()) return;
+  Progress& progress = s_.phases[s_.at];
+  const PhaseView phase = phase_view(plan_, s_.at);
+  const bool judged = telemetry.criteria.size() == phase.criteria().size();
+  if (progress.status != Status::kRunning || !progress.began || !judged) return;
+
+  // The window is the phase's length of telemetry: what was lost is made up for at its end.
+  const Time end = *progress.began + phase.length() + progress.missing;
+  if (s_.now >= end) {
+    decide_gate(telemetry, phase, progress);
+    return;
+  }
+  Time due;
+  if (phase.stage != nullptr) {
+    if (progress.checkpoint + 1 >= phase.stage->checkpoints.size()) return;  // the gate is next
+    due = *progress.began + phase.stage->checkpoints[progress.checkpoint];
+  } else {
+    const auto looks = phase.monitoring->looks();
+    if (progress.checkpoint + 1 >= looks.size()) return;
+    due = looks[progress.checkpoint] + (progress.start - phase.monitoring->start);
+  }
+  if (s_.now < due) return;
+  ++progress.checkpoint;
+  progress.evidence = judge_all(telemetry, phase);
+
+  // Evidence of requests against the candidate ends it; a level or an impact that is not there yet
+  // may still come, so it holds. What is undecided goes on.
+  std::vector<Evidence> against;
+  std::string holds;
+  for (std::size_t i = 0; i < progress.evidence.size(); ++i) {
+    const Evidence& e = progress.evidence[i];
+    if (e.verdict != Verdict::kFail) continue;
+    const plan::Rule& rule = phase.criteria()[i];
+    if (s_.now < *progress.began + rule.from) continue;
+    // A patient criterion is watched as long as it says.
+    const bool watched = rule.watch.count() > 0;
+    if (plan::kind_of(rule.measure) == plan::Kind::kEvidence && !watched) {
+      against.push_back(e);
+    } else {
+      holds += fmt::format("{}{}: {}", holds.empty() ? "" : "; ", e.criterion, e.text);
+    }
+  }
+  const std::string which =
+      phase.stage != nullptr
+          ? fmt::format("checkpoint {}",
+                        config::format_duration(phase.stage->checkpoints[progress.checkpoint - 1]))
+          : fmt::format("look {}", progress.checkpoint);
+  if (!against.empty()) {
+    decide("abort", fmt::format("{}: {}", which, listed(against, Verdict::kFail)), against);
+    act(WriteReport{ReportKind::kCheckpoint, fmt::format("{} {}", phase.name(), which)}, which);
+    roll_back(fmt::format("{}: {}", which, listed(against, Verdict::kFail)), against);
+    return;
+  }
+  if (s_.silent_since || !holds.empty()) {
+    decide("hold", fmt::format("{}: {}", which, s_.silent_since ? "telemetry is missing" : holds),
+           progress.evidence);
+  } else {
+    decide("continue", which, progress.evidence);
+  }
+  act(WriteReport{ReportKind::kCheckpoint, fmt::format("{} {}", phase.name(), which)}, which);
+}
+
+void Stepper::decide_gate(const Telemetry& telemetry, const PhaseView& phase, Progress& progress) {
+  if (progress.gate_held || (progress.next_gate && s_.now < *progress.next_gate)) return;
+  progress.next_gate = s_.now + std::chrono::minutes(1);
+  progress.evidence = judge_all(telemetry, phase);
+  if (any(progress.evidence, Verdict::kFail)) {
+    no_go(progress.evidence);
+    return;
+  }
+  const bool passes = std::ranges::all_of(
+      progress.evidence, [](const Evidence& e) { return e.verdict == Verdict::kPass; });
+  if (passes && !s_.silent_since && s_.held_by.empty() && !s_.cap) {
+    pass(progress.evidence);
+    return;
+  }
+  const std::string why = !passes               ? listed(progress.evidence, Verdict::kUndecided)
+                          : s_.silent_since     ? "telemetry is missing"
+                          : !s_.held_by.empty() ? "held by " + s_.held_by
+                                                : "the share is reduced";
+  const Time end = *progress.began + phase.length() + progress.missing;
+  const Duration most = phase.stage != nullptr ? phase.stage->max_extend : phase.length();
+  const Duration extended = s_.now - std::max(end, progress.extended_from.value_or(end));
+  if (extended < most) {
+    if (!progress.extension_told) {
+      progress.extension_told = true;
+      decide(
+          "extend",
+          fmt::format("by up to {}, for it is undecided: {}", config::format_duration(most), why),
+          progress.evidence);
+    }
+    return;
+  }
+  progress.gate_held = true;
+  decide("hold", "undecided at the end: " + why, progress.evidence);
+  open_incident(Severity::kMedium, "undecided/" + phase.name(),
+                fmt::format("{} is undecided: {}; `resume` extends it", phase.name(), why), "gate",
+                progress.evidence, true);
+}
+
+void Stepper::pass(std::vector<Evidence> evidence) {
+  Progress& progress = s_.phases[s_.at];
+  progress.status = Status::kPassed;
+  progress.decided = s_.now;
+  const std::string phase = phase_name();
+  resolve_incident("undecided/" + phase, "its evidence");
+  decide("pass", fmt::format("every criterion of {} held for its whole window", phase),
+         std::move(evidence));
+  act(WriteReport{ReportKind::kStage, phase}, phase + " passed");
+  tell(std::nullopt, phase + " passed", listed(progress.evidence, Verdict::kPass),
+       phase + " passed");
+  if (next_phase(plan_, s_.at) >= s_.phases.size()) {
+    act(WriteReport{ReportKind::kExecutive, plan_.name}, "the last phase passed");
+  }
+}
+
+void Stepper::no_go(std::vector<Evidence> evidence) {
+  Progress& progress = s_.phases[s_.at];
+  const plan::Stage* stage = phase_view(plan_, s_.at).stage;
+  progress.status = Status::kFailed;
+  progress.decided = s_.now;
+  const std::string phase = phase_name();
+  const std::string failed = listed(evidence, Verdict::kFail);
+  const BasisPoints keeps = stage != nullptr ? stage->fail_share : 0;
+  decide("fail",
+         fmt::format("{} keeps {} for investigation: {}", phase, plan::share_text(keeps), failed),
+         evidence);
+  const Incident& incident = open_incident(
+      stage != nullptr ? stage->fail_severity : Severity::kHigh, "no-go/" + phase,
+      fmt::format("{} failed its gate: {}", phase, failed), "gate", std::move(evidence), true);
+  act(WriteReport{ReportKind::kIncident, std::to_string(incident.id)}, phase + " failed");
+  act(WriteReport{ReportKind::kStage, phase}, phase + " failed");
+}
+
+// ---- Snapshots, briefings, hand-overs, work
+
+void Stepper::run_cadence() {
+  const auto index = watched_phase(s_);
+  if (!index || s_.finished) return;
+  const plan::Shift* shift = plan_.roster.on_duty(s_.now);
+  if (shift != nullptr && shift->name != s_.shift) {
+    if (!s_.shift.empty()) {
+      act(WriteReport{ReportKind::kHandOver, fmt::format("{} to {}", s_.shift, shift->name)},
+          "the shift changes");
+    }
+    s_.shift = shift->name;
+  }
+  if (s_.phases[*index].status != Status::kRunning || *index >= plan_.stages.size()) return;
+  const auto due = [&](std::optional<Time>& next, Duration every) {
+    if (!next || s_.now < *next) return false;
+    // What fell into a pause is not made up for.
+    while (*next <= s_.now) *next += every;
+    return true;
+  };
+  if (due(s_.next_snapshot, plan_.snapshot_every)) {
+    const Progress& progress = s_.phases[*index];
+    tell(std::nullopt,
+         fmt::format("{} at {}", phase_name(), plan::share_text(wanted_share(plan_, s_))),
+         progress.began ? fmt::format("since {}", format_time(*progress.began)) : "not begun",
+         "snapshot");
+  }
+  if (due(s_.next_briefing, plan_.briefing_every)) {
+    act(WriteReport{ReportKind::kBriefing, phase_name()}, "briefing");
+  }
+}
+
+bool Stepper::task_done(const std::string& wanted) const {
+  if (s_.work_done.contains(wanted) || s_.work_passed.contains(wanted)) return true;
+  for (std::size_t i = 0; i < s_.phases.size(); ++i) {
+    if (phase_view(plan_, i).name() == wanted) return s_.phases[i].status == Status::kPassed;
+  }
+  return false;
+}
+
+void Stepper::run_work() {
+  if (plan_.work.empty()) return;
+  const auto reports = dated_reports(plan_);
+  while (s_.reports_written < reports.size() && s_.now >= reports[s_.reports_written].first) {
+    const plan::Work& work = *reports[s_.reports_written].second;
+    act(WriteReport{ReportKind::kWork, work.name},
+        fmt::format("{}'s report of {}", work.title,
+                    format_time(reports[s_.reports_written].first)));
+    ++s_.reports_written;
+  }
+  for (const plan::Work& work : plan_.work) {
+    const Time end = work.start + work.length;
+    if (s_.work_passed.contains(work.name) || s_.now < end) continue;
+    std::vector<std::string> missing;
+    for (const std::string& need : work.needs) {
+      if (!task_done(need)) missing.push_back(need);
+    }
+    for (const plan::Task& task : work.tasks) {
+      if (!s_.work_done.contains(task.name)) missing.push_back(task.name);
+    }
+    if (work.tasks.empty() && !s_.work_done.contains(work.name)) missing.push_back(work.name);
+    if (missing.empty()) {
+      s_.work_passed.emplace(work.name, s_.now);
+      resolve_incident("work/" + work.name, "those who did it");
+      decide("work_passed", fmt::format("{}: all of it is done", work.title));
+      continue;
+    }
+    open_incident(Severity::kMedium, "work/" + work.name,
+                  fmt::format("{} is over and not done: {}", work.title, fmt::join(missing, ", ")),
+                  "calendar", {}, true);
+  }
+  const bool phases_done =
+      std::ranges::all_of(s_.phases, [](const Progress& p) { return p.status == Status::kPassed; });
+  if (phases_done && s_.work_passed.size() == plan_.work.size()) {
+    s_.finished = true;
+    decide("finished", "every phase of the plan has passed");
+  }
+}
+
+}  // namespace covey::rollout
