@@ -21,5 +21,6 @@ void add_quarantine(CLI::App& app, Run& run);
 void add_simulate(CLI::App& app, Run& run);
 void add_experiment(CLI::App& app, Run& run);
 void add_stats(CLI::App& app, Run& run);
+void add_plan(CLI::App& app, Run& run);
 
 }  // namespace covey::app

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   add_simulate(cli, run);
   add_experiment(cli, run);
   add_stats(cli, run);
+  add_plan(cli, run);
 
   try {
     cli.parse(argc, argv);

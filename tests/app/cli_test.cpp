@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -393,6 +394,63 @@ TEST(Experiment, FindsWhatWasPlantedAndNothingInEqualArms) {
             std::string::npos)
       << wrong.err;
   EXPECT_EQ(run_covey({"experiment", "analyze", ab, "--data", dir.path() + "/none"}).code, 2);
+}
+
+// The whole calendar as its page shows it: check, draw, rehearse, with and without a fault.
+TEST(Plan, IsCheckedDrawnAndRehearsed) {
+  const std::string plan = COVEY_SOURCE_DIR "/plans/learner-platform.yaml";
+  const TempDir dir;
+  const Finished checked = run_covey({"plan", "check", plan, "--json"});
+  ASSERT_EQ(checked.code, 0) << checked.err;
+  EXPECT_TRUE(json::parse(checked.out).at("decidable").get<bool>());
+
+  const std::string svg = dir.path() + "/gantt.svg";
+  const Finished shown = run_covey({"plan", "show", plan, "--svg", svg});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  EXPECT_NE(shown.out.find("standard-monitoring"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::file_size(svg) > 1'000);
+
+  const Finished calm = run_covey({"plan", "rehearse", plan, "--seed", "1", "--json"});
+  ASSERT_EQ(calm.code, 0) << calm.err;
+  const json story = json::parse(calm.out);
+  ASSERT_EQ(story.at("phases").size(), 11u);
+  for (const json& phase : story.at("phases")) {
+    EXPECT_EQ(phase.at("outcome"), "passed") << phase;
+    EXPECT_TRUE(phase.at("decided_at").is_string());
+  }
+  EXPECT_EQ(story.at("phases").at(2).at("share_final"), 1);
+  EXPECT_FALSE(story.at("phases").at(2).at("evidence").empty());
+  EXPECT_EQ(story.at("invariants").at("broken"), 0);
+  EXPECT_GT(story.at("invariants").at("checked"), 0);
+  EXPECT_GT(story.at("virtual_hours"), 2'880);
+
+  const Finished drift =
+      run_covey({"plan", "rehearse", plan, "--faults",
+                 COVEY_SOURCE_DIR "/examples/faults/latency-drift.yaml", "--json"});
+  EXPECT_EQ(drift.code, 3) << drift.err;
+  const json told = json::parse(drift.out);
+  EXPECT_EQ(told.at("phases").at(1).at("outcome"), "rolled_back");
+  EXPECT_EQ(told.at("share_final"), 0);
+  bool caused = false;
+  for (const json& decision : told.at("decisions")) {
+    if (decision.at("decision") != "roll_back") continue;
+    EXPECT_NE(decision.at("cause").get<std::string>().find("p99"), std::string::npos);
+    EXPECT_FALSE(decision.at("evidence").empty());
+    caused = true;
+  }
+  EXPECT_TRUE(caused);
+}
+
+TEST(Plan, MistakesAreToldWithTheirPlaces) {
+  const TempDir dir;
+  const std::string file = dir.path() + "/p.yaml";
+  std::ofstream(file) << "plan: x\nstagse: []\n";
+  const Finished checked = run_covey({"plan", "check", file});
+  EXPECT_EQ(checked.code, 2);
+  EXPECT_NE(checked.err.find(file + ":2:1: stagse: unknown key; did you mean 'stages'?"),
+            std::string::npos)
+      << checked.err;
+  EXPECT_EQ(run_covey({"plan", "rehearse", dir.path() + "/none.yaml"}).code, 2);
 }
 
 }  // namespace
