@@ -71,7 +71,7 @@ std::string chart(const std::vector<Row>& rows, Time from, Time to, double top, 
     out += fmt::format(
         "<line class=\"g\" x1=\"{0:.1f}\" y1=\"{1:.1f}\" x2=\"{0:.1f}\" y2=\"{2:.1f}\"/>", at, top,
         top + height);
-    if (at - labelled < 74) continue;
+    if (at - labelled < 74 || at + 70 > kWidth) continue;
     labelled = at;
     const std::string text = minute_text(line);
     out += fmt::format("<text class=\"t\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at + 2, top - 5,
