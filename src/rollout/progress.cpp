@@ -115,7 +115,7 @@ void Stepper::try_begin(std::size_t index) {
                              progress.overridden_by.empty()
                                  ? ""
                                  : ", approvals overridden by " + progress.overridden_by));
-  if (s_.seen == phase_share(plan_, index)) progress.began = s_.now;  // a share that stays
+  begin_if_confirmed();  // a share that stays
 }
 
 // ---- Checkpoints, looks and gates
@@ -205,7 +205,14 @@ void Stepper::decide_gate(const Telemetry& telemetry, const PhaseView& phase, Pr
   progress.next_gate = s_.now + std::chrono::minutes(1);
   progress.evidence = judge_all(telemetry, phase);
   if (any(progress.evidence, Verdict::kFail)) {
-    no_go(progress.evidence);
+    if (phase.stage != nullptr) {
+      no_go(progress.evidence);
+    } else {
+      // Everyone is on the candidate: there is no smaller share to investigate it at.
+      roll_back(
+          fmt::format("{} failed: {}", phase.name(), listed(progress.evidence, Verdict::kFail)),
+          progress.evidence);
+    }
     return;
   }
   const bool passes = std::ranges::all_of(
@@ -256,18 +263,18 @@ void Stepper::pass(std::vector<Evidence> evidence) {
 
 void Stepper::no_go(std::vector<Evidence> evidence) {
   Progress& progress = s_.phases[s_.at];
-  const plan::Stage* stage = phase_view(plan_, s_.at).stage;
+  const plan::Stage& stage = *phase_view(plan_, s_.at).stage;
   progress.status = Status::kFailed;
   progress.decided = s_.now;
   const std::string phase = phase_name();
   const std::string failed = listed(evidence, Verdict::kFail);
-  const BasisPoints keeps = stage != nullptr ? stage->fail_share : 0;
   decide("fail",
-         fmt::format("{} keeps {} for investigation: {}", phase, plan::share_text(keeps), failed),
+         fmt::format("{} keeps {} for investigation: {}", phase, plan::share_text(stage.fail_share),
+                     failed),
          evidence);
-  const Incident& incident = open_incident(
-      stage != nullptr ? stage->fail_severity : Severity::kHigh, "no-go/" + phase,
-      fmt::format("{} failed its gate: {}", phase, failed), "gate", std::move(evidence), true);
+  const Incident& incident = open_incident(stage.fail_severity, "no-go/" + phase,
+                                           fmt::format("{} failed its gate: {}", phase, failed),
+                                           "gate", std::move(evidence), true);
   act(WriteReport{ReportKind::kIncident, std::to_string(incident.id)}, phase + " failed");
   act(WriteReport{ReportKind::kStage, phase}, phase + " failed");
 }

@@ -231,6 +231,10 @@ void Stepper::start_again(const Command& command) {
                    : "nothing was stopped: `resume` lifts a hold");
     return;
   }
+  if (critical_incidents() > 0) {
+    refuse("a critical incident is open, which would roll it back at once: resolve it first");
+    return;
+  }
   const Time start = std::max(command.start.value_or(s_.now), s_.now);
   const Duration later = start - s_.phases[index].start;
   for (std::size_t i = index; i < s_.phases.size(); ++i) {
@@ -339,22 +343,7 @@ void Stepper::on(const Outcome& outcome) {
     s_.seen = set->share;
     s_.unreachable_since.reset();
     resolve_incident("balancer", "the balancer, which answers again");
-    if (s_.at >= s_.phases.size()) return;
-    Progress& progress = s_.phases[s_.at];
-    const bool begins = progress.status == Status::kRunning && !progress.began &&
-                        set->share == phase_share(plan_, s_.at);
-    if (begins) {
-      progress.began = s_.now;
-      decide("begin",
-             fmt::format("the balancer sends {} to the candidate", plan::share_text(set->share)));
-      const plan::Stage* stage = phase_view(plan_, s_.at).stage;
-      if (stage != nullptr && plan_.snapshot_every.count() > 0) {
-        s_.next_snapshot = s_.now + plan_.snapshot_every;
-      }
-      if (stage != nullptr && plan_.briefing_every.count() > 0) {
-        s_.next_briefing = s_.now + plan_.briefing_every;
-      }
-    }
+    begin_if_confirmed();
     return;
   }
   if (!outcome.ok) {
@@ -362,6 +351,19 @@ void Stepper::on(const Outcome& outcome) {
     open_incident(Severity::kMedium, "effects", fmt::format("not done: {}", outcome.detail),
                   "controller", {}, true);
   }
+}
+
+void Stepper::begin_if_confirmed() {
+  if (s_.at >= s_.phases.size()) return;
+  Progress& progress = s_.phases[s_.at];
+  if (progress.status != Status::kRunning || progress.began) return;
+  if (!s_.seen || *s_.seen != phase_share(plan_, s_.at)) return;
+  progress.began = s_.now;
+  decide("begin",
+         fmt::format("the balancer sends {} to the candidate", plan::share_text(*s_.seen)));
+  if (s_.at >= plan_.stages.size()) return;
+  if (plan_.snapshot_every.count() > 0) s_.next_snapshot = s_.now + plan_.snapshot_every;
+  if (plan_.briefing_every.count() > 0) s_.next_briefing = s_.now + plan_.briefing_every;
 }
 
 void Stepper::on(const ReadBack& read) {
@@ -373,6 +375,8 @@ void Stepper::on(const ReadBack& read) {
            fmt::format("the balancer holds {}, {} is wanted", plan::share_text(*read.share),
                        plan::share_text(wanted_share(plan_, s_))));
   }
+  // A command whose answer was lost may have been obeyed.
+  begin_if_confirmed();
   settle_share();
 }
 

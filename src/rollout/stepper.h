@@ -38,6 +38,8 @@ class Stepper {
   void roll_back(std::string cause, std::vector<Evidence> evidence);
   void verify(const Telemetry& telemetry);
   void settle_share();
+  /// The window of a running phase begins once the balancer is known to hold its share.
+  void begin_if_confirmed();
 
   // phases.cpp's counterpart, progress.cpp: what happens at its time
   void run_schedule();

@@ -48,6 +48,21 @@ TEST(Step, NoWindowBeginsBeforeTheBalancerConfirms) {
   EXPECT_TRUE(hand.state.phases[0].began);
 }
 
+// The answer to a command may be lost though it was obeyed: reading back is as good.
+TEST(Step, AShareThatIsReadBackBeginsTheWindowToo) {
+  Hand hand;
+  hand.obliging = false;
+  hand.begin_canary();
+  for (const Effect& effect : std::vector<Effect>(hand.effects)) {
+    if (std::holds_alternative<SetShare>(effect.act)) {
+      hand.give(Outcome{effect.id, false, "timed out"});
+    }
+  }
+  ASSERT_FALSE(hand.state.phases[0].began);
+  hand.give(ReadBack{100});
+  EXPECT_TRUE(hand.state.phases[0].began);
+}
+
 TEST(Step, WaitsForApprovalsAndSaysWhose) {
   Hand hand;
   hand.at("2025-10-31T11:59:55Z");
@@ -271,6 +286,25 @@ TEST(Step, ACriticalIncidentRollsBack) {
   hand.give(ReportIncident{Severity::kCritical, "b", "nobody can sign in", "support"});
   hand.tick();
   EXPECT_TRUE(hand.has("roll_back"));
+}
+
+TEST(Step, NothingStartsAgainWhileACriticalIncidentIsOpen) {
+  Hand hand;
+  hand.begin_canary();
+  hand.give(ReportIncident{Severity::kCritical, "b", "nobody can sign in", "support"});
+  hand.tick();
+  ASSERT_TRUE(hand.state.rolled_back);
+  Command start;
+  start.kind = Command::Kind::kStart;
+  start.role = "vp";
+  start.person = "Vera";
+  start.stage = "canary";
+  hand.give(start);
+  EXPECT_EQ(hand.decisions.back().what, "refused");
+  hand.give(Resolve{1, "Olga"});
+  hand.give(start);
+  EXPECT_EQ(hand.decisions.back().what, "start");
+  EXPECT_FALSE(hand.state.rolled_back);
 }
 
 TEST(Step, AReactionReducesAndOnlyWhoDecidesRaisesAgain) {
