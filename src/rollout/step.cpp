@@ -369,7 +369,12 @@ void Stepper::begin_if_confirmed() {
 void Stepper::on(const ReadBack& read) {
   const bool expected = read.share && s_.seen == read.share;
   s_.seen = read.share;
-  if (!read.share && !s_.unreachable_since) s_.unreachable_since = s_.now;
+  if (read.share) {
+    s_.unreachable_since.reset();
+    resolve_incident("balancer", "the balancer, which answers again");
+  } else if (!s_.unreachable_since) {
+    s_.unreachable_since = s_.now;
+  }
   if (read.share && !expected && read.share != wanted_share(plan_, s_)) {
     decide("read_back",
            fmt::format("the balancer holds {}, {} is wanted", plan::share_text(*read.share),

@@ -64,9 +64,9 @@ Result<std::string> percent_decode(std::string_view text) {
 
 Result<std::optional<std::string>> query_value(std::string_view query, std::string_view name) {
   while (!query.empty()) {
-    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::size_t end = query.find('&');
     const std::string_view pair = query.substr(0, end);
-    query.remove_prefix(std::min(end + 1, query.size()));
+    query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
     const std::size_t equals = std::min(pair.find('='), pair.size());
     if (pair.substr(0, equals) != name) continue;
     std::string value(pair.substr(std::min(equals + 1, pair.size())));

@@ -63,6 +63,22 @@ TEST(Step, AShareThatIsReadBackBeginsTheWindowToo) {
   EXPECT_TRUE(hand.state.phases[0].began);
 }
 
+TEST(Step, ABalancerThatAnswersAgainIsNoIncident) {
+  Hand hand;
+  hand.begin_canary();
+  hand.obliging = false;
+  hand.give(ReadBack{});
+  hand.run(20s);
+  ASSERT_FALSE(hand.state.incidents.empty());
+  ASSERT_EQ(hand.state.incidents.back().key, "balancer");
+  EXPECT_TRUE(hand.state.incidents.back().open());
+  hand.give(ReadBack{100});
+  EXPECT_FALSE(hand.state.incidents.back().open());
+  const std::size_t before = hand.state.incidents.size();
+  hand.run(1min);
+  EXPECT_EQ(hand.state.incidents.size(), before);
+}
+
 TEST(Step, WaitsForApprovalsAndSaysWhose) {
   Hand hand;
   hand.at("2025-10-31T11:59:55Z");
