@@ -29,6 +29,10 @@ class Invariants {
   void performed(const rollout::Effect& effect);
   void approved(const std::string& stage, const std::string& role);
   void overridden(const std::string& stage);
+  /// Before each tick: a slot that has come ends the silence for what is decided on it.
+  void ticks(bool silent) {
+    if (!silent) silent_since_.reset();
+  }
   /// After each tick, with what telemetry said and whether it and the balancer were there at all.
   void ticked(Time now, const rollout::Telemetry& telemetry, rollout::BasisPoints share,
               bool silent, bool reachable);

@@ -217,6 +217,7 @@ void Run::people() {
 void Run::tick() {
   ++ticks_;
   world_.advance(now_, state());
+  invariants_.ticks(world_.silent());
   rollout::Tick tick;
   const rollout::Telemetry seen =
       rollout::measure(plan_, state(), world_.history(), world_.impacts(), now_);
