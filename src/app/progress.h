@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 namespace covey::app {
 
@@ -29,8 +30,5 @@ class Progress {
   std::chrono::nanoseconds started_, last_{0};
   bool terminal_, drawn_ = false;
 };
-
-/// 1234567 -> "1,234,567".
-std::string grouped(std::uint64_t number);
 
 }  // namespace covey::app

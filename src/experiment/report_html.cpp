@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "config/units.h"
 #include "experiment/report.h"
 #include "experiment/svg.h"

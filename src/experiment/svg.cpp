@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "experiment/wording.h"
 
 namespace covey::experiment {
@@ -36,32 +37,6 @@ struct Scale {
 };
 
 }  // namespace
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string forest_plot(const std::vector<ForestRow>& rows, std::string_view title) {
   constexpr double kLeft = 240, kRight = 650, kWidth = 900, kRow = 26, kTop = 14;

@@ -10,9 +10,6 @@
 
 namespace covey::experiment {
 
-/// Text for HTML and SVG: < > & " ' as entities.
-std::string escaped(std::string_view text);
-
 /// A line of a forest plot; one without an estimate is a heading or says why there is none.
 struct ForestRow {
   std::string label, note;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace covey::rollout {
 namespace {
 
@@ -15,16 +17,6 @@ using plan::Rule;
 using stats::Count;
 using stats::Verdict;
 
-/// "12,345,678".
-std::string grouped(double count) {
-  std::string digits = fmt::format("{:.0f}", count);
-  for (std::size_t at = digits.size(); at > 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
-}
-
 double rate_of(const Count& count) {
   return static_cast<double>(count.successes) / static_cast<double>(count.trials);
 }
@@ -32,7 +24,7 @@ double rate_of(const Count& count) {
 /// A rate of bad requests as the criterion's own measure says it.
 std::string rate_text(const Rule& rule, const Count& count) {
   if (count.trials == 0) return "no requests";
-  const std::string requests = grouped(static_cast<double>(count.trials)) + " requests";
+  const std::string requests = grouped(static_cast<std::uint64_t>(count.trials)) + " requests";
   const double rate = rate_of(count);
   switch (rule.measure) {
     case Measure::kP99:

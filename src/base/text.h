@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace covey {
+
+/// Text for HTML and SVG: < > & " ' as entities.
+std::string escaped(std::string_view text);
+
+/// 1234567 -> "1,234,567".
+std::string grouped(std::uint64_t number);
+
+}  // namespace covey
