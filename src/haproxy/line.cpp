@@ -1,0 +1,130 @@
+#include "haproxy/line.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "haproxy/configuration.h"
+
+namespace covey::haproxy {
+namespace {
+
+constexpr std::size_t kFields = 14;
+
+template <typename Number>
+bool read(std::string_view text, Number& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+Result<Line> parse_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  std::array<std::string_view, kFields> field;
+  std::size_t count = 0;
+  while (count < kFields) {
+    const std::size_t space = std::min(text.find(' '), text.size());
+    field[count++] = text.substr(0, space);
+    if (space == text.size()) {
+      text = {};
+      break;
+    }
+    text.remove_prefix(space + 1);
+  }
+  if (field[0] != kLineVersion) return fail(Errc::kRejected, "not a line of ours");
+  if (count != kFields || !text.empty()) {
+    return fail(Errc::kRejected, fmt::format("{} fields are wanted", kFields));
+  }
+  Line out;
+  std::int64_t ms = 0;
+  const auto wrong = [](std::string_view what) {
+    return fail(Errc::kRejected, fmt::format("{} is wrong", what));
+  };
+  if (!read(field[1], out.number)) return wrong("the number");
+  if (!read(field[2], out.process)) return wrong("the process");
+  if (!read(field[3], ms) || ms < 0 || ms > 7'258'118'400'000) return wrong("the time");
+  out.at = Time(std::chrono::milliseconds(ms));
+  if (!read(field[4], out.status) || out.status < -1 || out.status > 999)
+    return wrong("the status");
+  out.termination = field[5];
+  if (out.termination.size() != 2) return wrong("the termination");
+  out.server = field[6];
+  if (out.server.empty() || out.server.size() > 64) return wrong("the server");
+  // "+1" says that the last retry went to another server.
+  const std::string_view retries = field[7].starts_with('+') ? field[7].substr(1) : field[7];
+  if (!read(retries, out.retries) || out.retries < 0) return wrong("the number of retries");
+  if (field[8] != "b" && field[8] != "c") return wrong("the arm");
+  out.arm = field[8] == "c" ? telemetry::Arm::kCandidate : telemetry::Arm::kBaseline;
+  if (!read(field[9], out.threshold) || out.threshold > 10'000) return wrong("the threshold");
+  if (!read(field[10], out.bucket) || out.bucket > 9'999) return wrong("the bucket");
+  if (!read(field[11], out.us) || out.us < -1) return wrong("the latency");
+  out.segment = field[12];
+  out.learner = field[13];
+  if (out.segment.empty() || out.learner.empty()) return wrong("the segment or the learner");
+  return out;
+}
+
+telemetry::Request to_request(const Line& line, const telemetry::Shape& shape) {
+  telemetry::Request out;
+  out.number = line.number;
+  out.process = line.process;
+  out.at = line.at;
+  out.arm = line.arm;
+  const auto segment = std::ranges::find(shape.segments, line.segment);
+  out.segment = segment == shape.segments.end()
+                    ? shape.segments.size() - 1
+                    : static_cast<std::size_t>(segment - shape.segments.begin());
+  // Answered by whom it was meant for, at the first try: anything else was a failure of that arm,
+  // though the learner may have been answered by the other.
+  const bool by_its_own = line.arm == telemetry::Arm::kBaseline || line.server == "candidate";
+  const bool client_left = line.termination[0] == 'C';  // nobody's failure
+  out.counts = !client_left;
+  out.answered = by_its_own && line.retries == 0 && line.status > 0 && line.us >= 0 &&
+                 line.status != 503 && line.status != 504;
+  out.right = line.status < 500;
+  out.latency = telemetry::Duration(std::max<std::int64_t>(0, line.us));
+  return out;
+}
+
+Result<void> Frames::take(std::string_view bytes) {
+  while (!bytes.empty()) {
+    // A whole frame in the bytes at hand is passed on without a copy.
+    std::string_view view = bytes;
+    if (!rest_.empty()) {
+      const std::size_t room = kLineMax + 8 - std::min(rest_.size(), kLineMax + 8);
+      const std::size_t take = std::min(room, bytes.size());
+      rest_.append(bytes.substr(0, take));
+      bytes.remove_prefix(take);
+      view = rest_;
+    }
+    std::size_t used = 0;
+    for (;;) {
+      const std::string_view frame = view.substr(used);
+      const std::size_t space = std::min(frame.substr(0, 6).find(' '), frame.size());
+      std::size_t length = 0;
+      if (space == frame.size()) {
+        const bool digits = std::ranges::all_of(frame, [](char c) { return c >= '0' && c <= '9'; });
+        if (frame.size() >= 6 || !digits) return fail(Errc::kRejected, "no frame length");
+        break;
+      }
+      if (!read(frame.substr(0, space), length) || length == 0 || length > kLineMax) {
+        return fail(Errc::kRejected, "no frame length");
+      }
+      if (frame.size() < space + 1 + length) break;
+      line_(frame.substr(space + 1, length));
+      used += space + 1 + length;
+    }
+    if (rest_.empty()) {
+      rest_.assign(view.substr(used));
+      bytes = {};
+    } else {
+      rest_.erase(0, used);
+    }
+  }
+  return {};
+}
+
+}  // namespace covey::haproxy

@@ -1,0 +1,42 @@
+#include "haproxy/configuration.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "plan/sample.h"
+
+namespace covey::haproxy {
+namespace {
+
+using testing::HasSubstr;
+
+// HAProxy itself is the judge of its configuration.
+TEST(Configuration, HaproxyAcceptsIt) {
+  const std::filesystem::path dir = std::filesystem::temp_directory_path() / "covey-haproxy-test";
+  std::filesystem::create_directories(dir);
+  std::ofstream(dir / "split.map") << "threshold 0\n";
+  std::ofstream(dir / "forced.map") << "";
+  Settings settings;
+  settings.files = {dir / "admin.sock", dir / "split.map", dir / "forced.map"};
+  settings.collector = "127.0.0.1:19999";
+  std::ofstream(dir / "haproxy.cfg") << configuration(plan::platform_plan(), settings);
+  const std::string command =
+      "PATH=$PATH:/usr/sbin haproxy -c -f " + (dir / "haproxy.cfg").string() + " 2>&1";
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string said;
+  char piece[512];
+  while (std::fgets(piece, sizeof piece, pipe) != nullptr) said += piece;
+  EXPECT_EQ(::pclose(pipe), 0) << said;
+  EXPECT_THAT(said, HasSubstr("Configuration file is valid"));
+  EXPECT_EQ(said.find("WARNING"), std::string::npos) << said;
+  std::filesystem::remove_all(dir);
+}
+
+}  // namespace
+}  // namespace covey::haproxy
