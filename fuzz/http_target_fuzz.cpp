@@ -7,9 +7,11 @@
 #include <string_view>
 
 #include "events/event.h"
-#include "service/json.h"
+#include "http/json.h"
+#include "http/target.h"
 #include "service/target.h"
 
+using namespace covey::http;
 using namespace covey::service;
 
 namespace {

@@ -15,7 +15,7 @@
 #include "app/formats.h"
 #include "app/progress.h"
 #include "app/store.h"
-#include "service/http_server.h"
+#include "http/server.h"
 #include "service/routes/api.h"
 
 namespace covey::app {
@@ -119,7 +119,7 @@ std::string effective_config(const Options& o, unsigned threads) {
 /// each may use those above it.
 class Service {
  public:
-  Service(const Options& options, service::ApiConfig config, service::Acceptor acceptor,
+  Service(const Options& options, service::ApiConfig config, http::Acceptor acceptor,
           std::unique_ptr<asio::io_context> io)
       : options_(options),
         threads_(thread_count(options.store.threads)),
@@ -128,7 +128,7 @@ class Service {
         discovery_pool_(threads_),
         api_(std::move(config), door_, clock_, discovery_pool_,
              [this](std::function<void()> task) { background_.post(std::move(task)); }),
-        server_(*io_, std::move(acceptor), api_, clock_, service::ServerLimits{}),
+        server_(*io_, std::move(acceptor), api_, clock_, http::ServerLimits{}),
         signals_(*io_, SIGINT, SIGTERM),
         timer_(*io_) {
     api_.watch(server_.counters());
@@ -257,7 +257,7 @@ class Service {
   service::Door door_;
   service::Api api_;
   Background background_;
-  service::HttpServer server_;
+  http::HttpServer server_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
   std::optional<Error> failure_;
@@ -281,7 +281,7 @@ Result<Exit> serve(const Options& options) {
   fmt::print(stderr, "configuration {}\n", config.effective_config);
   auto io =
       std::make_unique<asio::io_context>(static_cast<int>(thread_count(options.store.threads)));
-  auto acceptor = COVEY_TRY(service::listen(*io, address.host, address.port));
+  auto acceptor = COVEY_TRY(http::listen(*io, address.host, address.port));
   Service service(options, std::move(config), std::move(acceptor), std::move(io));
   return service.run();
 }

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <optional>
 
-#include "service/json.h"
+#include "http/json.h"
 
 namespace covey::service {
 namespace {
@@ -33,7 +33,7 @@ void append_day(std::string& out, std::optional<std::int32_t> day) {
 
 void append_head(std::string& out, const analyzer::Answer& answer) {
   out += "{\"learner\":";
-  append_json_string(out, answer.facts.learner);
+  http::append_json_string(out, answer.facts.learner);
   fmt::format_to(std::back_inserter(out), R"(,"as_of":"{}","state":"{}")",
                  format_time(answer.as_of), learners::name(answer.facts.state));
 }
@@ -68,9 +68,9 @@ void append_learner(std::string& out, const analyzer::Answer& answer, std::strin
   for (const auto& [key, value] : facts.attributes) {
     if (!first) out += ',';
     first = false;
-    append_json_string(out, key);
+    http::append_json_string(out, key);
     out += ':';
-    append_json_string(out, value);
+    http::append_json_string(out, value);
   }
   fmt::format_to(to, R"(}},"engine":"{}"}})", engine);
 }
@@ -97,7 +97,7 @@ void append_receipt_members(std::string& out, const analyzer::Receipt& receipt,
   const std::size_t shown = std::min(errors.size(), kRowErrorsMax);
   for (std::size_t i = 0; i < shown; ++i) {
     fmt::format_to(to, R"({}{{"line":{},"reason":)", i == 0 ? "" : ",", errors[i].line);
-    append_json_string(out, errors[i].reason);
+    http::append_json_string(out, errors[i].reason);
     out += '}';
   }
   fmt::format_to(to, R"(],"errors_omitted":{})",

@@ -11,9 +11,13 @@
 #include <vector>
 
 #include "analyzer/analyzer.h"
-#include "service/http_server.h"
+#include "http/server.h"
 
 namespace covey::service {
+
+using http::kMethods;
+using http::Method;
+using http::ServerCounters;
 
 /// What is counted, and its Prometheus text. Names: docs/http.md.
 ///

@@ -1,27 +1,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 
-// Decoders of what a client writes into a URL. Nothing here is trusted; errors are kRejected with
-// a sentence for the client.
+// The analyzer's own decoders of what a client writes into a URL: errors are kRejected with a
+// sentence for the client.
 namespace covey::service {
-
-struct Target {
-  std::string_view path;   ///< still encoded
-  std::string_view query;  ///< without '?'; still encoded
-};
-Target split_target(std::string_view target);
-
-/// Decodes %XX. kRejected: a '%' without two hexadecimal digits, or a NUL.
-Result<std::string> percent_decode(std::string_view text);
-
-/// Value of the first parameter of that name, decoded ('+' is a space); nothing when absent.
-Result<std::optional<std::string>> query_value(std::string_view query, std::string_view name);
 
 /// What stands behind /v1/learners/. A learner id may hold slashes, so it is everything up to a
 /// bare "/traits" at the end; an id that itself ends in "/traits" is reached with %2F.
@@ -43,9 +30,5 @@ struct PageCursor {
 std::string encode(const PageCursor& cursor);
 /// kRejected: not a cursor of ours.
 Result<PageCursor> decode_cursor(std::string_view text);
-
-/// A whole decimal number without sign, in [least, most]; `what` names it in the error.
-Result<std::uint64_t> parse_number(std::string_view text, std::string_view what,
-                                   std::uint64_t least, std::uint64_t most);
 
 }  // namespace covey::service

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "analyzer/json.h"
-#include "service/harness.h"
+#include "http/harness.h"
 
 namespace covey::service::test {
+
+using namespace http::test;  // the harness
 namespace {
 
 using learners::LearnerState;

@@ -12,9 +12,11 @@
 #include <thread>
 
 #include "base/random.h"
-#include "service/harness.h"
+#include "http/harness.h"
 
 namespace covey::service::test {
+
+using namespace http::test;  // the harness
 namespace {
 
 using namespace std::chrono_literals;
@@ -133,7 +135,7 @@ class ApiTest : public testing::Test {
     config.discovery.restarts = 4;
     config.discovery.bootstraps = 2;
     api_ = std::make_unique<Api>(std::move(config), door_, clock_, parallel_, background_);
-    running_ = std::make_unique<Running>(*api_, ServerLimits{}, clock_);
+    running_ = std::make_unique<Running>(*api_, http::ServerLimits{}, clock_);
     api_->watch(running_->server().counters());
   }
   void recover(const analyzer::Limits& limits = {}, bool ingest = true) {

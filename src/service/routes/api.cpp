@@ -16,15 +16,27 @@
 #include "analyzer/json.h"
 #include "base/hash.h"
 #include "events/ndjson.h"
+#include "http/json.h"
+#include "http/problem.h"
+#include "http/target.h"
 #include "service/answers.h"
-#include "service/json.h"
 #include "service/metrics.h"
 #include "service/openapi.h"
-#include "service/problem.h"
 #include "service/target.h"
 
 namespace covey::service {
 namespace {
+
+namespace asio = boost::asio;
+using http::append_json_string;
+using http::append_problem;
+using http::Executor;
+using http::kAwait;
+using http::Method;
+using http::parse_number;
+using http::query_value;
+using http::split_target;
+using http::Target;
 
 using analyzer::Analyzer;
 using analyzer::Receipt;

@@ -16,9 +16,14 @@
 #include "base/result.h"
 #include "cohorts/discovery.h"
 #include "events/xapi.h"
-#include "service/http_server.h"
+#include "http/server.h"
 
 namespace covey::service {
+
+using http::Request;
+using http::Response;
+using http::ServerCounters;
+using http::Task;
 
 /// Where the analyzer appears once it has recovered; until then, how far that has come. The
 /// service listens from the first moment, so that a prober sees "not yet" and not "nothing there".
@@ -67,7 +72,7 @@ struct RouteInfo {
 /// Look-ups are answered on the I/O thread that read them and never wait. Large bodies are parsed
 /// in slices with other requests between them; discovery and large xAPI bodies go to
 /// `background`, which must run each function once, off the I/O threads, at least one at a time.
-class Api final : public Handler {
+class Api final : public http::Handler {
  public:
   using Background = std::function<void(std::function<void()>)>;
   /// Everything given by reference must outlive the Api. Before the io_context is destroyed the

@@ -1,11 +1,11 @@
-#include "service/json.h"
+#include "http/json.h"
 
 #include <fmt/format.h>
 
 #include <cstddef>
 #include <iterator>
 
-namespace covey::service {
+namespace covey::http {
 namespace {
 
 // Length of the UTF-8 sequence at `p`, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut).
@@ -79,4 +79,4 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-}  // namespace covey::service
+}  // namespace covey::http

@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "service/http_server.h"
+#include "http/server.h"
 
 // A server in this process on a free loopback port, and a client that writes bytes by hand: what
 // is tested is what travels, so no HTTP library stands between.
-namespace covey::service::test {
+namespace covey::http::test {
 
 class TickingClock final : public Clock {
  public:
@@ -177,4 +177,4 @@ inline void expect_golden(const std::string& name, const std::string& text) {
   EXPECT_EQ(kept.str(), text + '\n') << path << " (COVEY_UPDATE_GOLDEN=1 rewrites it)";
 }
 
-}  // namespace covey::service::test
+}  // namespace covey::http::test

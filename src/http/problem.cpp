@@ -1,12 +1,12 @@
-#include "service/problem.h"
+#include "http/problem.h"
 
 #include <fmt/format.h>
 
 #include <iterator>
 
-#include "service/json.h"
+#include "http/json.h"
 
-namespace covey::service {
+namespace covey::http {
 
 std::string_view reason_phrase(unsigned status) {
   switch (status) {
@@ -76,4 +76,4 @@ void append_problem(std::string& out, unsigned status, std::string_view type,
   out += '}';
 }
 
-}  // namespace covey::service
+}  // namespace covey::http

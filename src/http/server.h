@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 
-namespace covey::service {
+namespace covey::http {
 
 namespace asio = boost::asio;
 
@@ -75,6 +76,22 @@ class Request {
   std::size_t reserved_ = 0;
 };
 
+class Connection;
+
+/// Sends the pieces of an answer that goes on: one that has no length and ends with the connection.
+class Stream {
+ public:
+  /// False: the client has gone, or reads nothing for `progress_timeout`. End then.
+  Task<bool> write(std::string_view piece);
+  /// The server is to stop: say what must be said, and end. Look at least every half second.
+  bool stopping() const;
+
+ private:
+  friend class Connection;
+  explicit Stream(Connection& connection) : connection_(connection) {}
+  Connection& connection_;
+};
+
 /// What a handler answers. Reused from request to request, so a body's room is kept.
 class Response {
  public:
@@ -84,6 +101,8 @@ class Response {
   bool close = false;     ///< close the connection after this answer
   std::uint32_t tag = 0;  ///< the handler's own, for finished(); set by admit(), kept for handle()
   std::string_view problem_type;  ///< of problem(), for finished(); empty when it is none
+  /// Set by handle(): runs after the head was sent, with `body` as its first piece.
+  std::function<Task<void>(Stream&)> stream;
 
   /// Adds a field. Bytes that could end the field are dropped from `value`.
   void field(std::string_view name, std::string_view value);
@@ -153,4 +172,4 @@ class HttpServer {
   std::shared_ptr<State> state_;  // shared with connections, which may outlive us in the io_context
 };
 
-}  // namespace covey::service
+}  // namespace covey::http

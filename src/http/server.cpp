@@ -1,4 +1,4 @@
-#include "service/http_server.h"
+#include "http/server.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -18,12 +18,12 @@
 #include <mutex>
 #include <unordered_set>
 
-#include "service/problem.h"
+#include "http/problem.h"
 
-namespace covey::service {
+namespace covey::http {
 namespace {
 
-namespace http = boost::beast::http;
+namespace wire = boost::beast::http;
 using ErrorCode = boost::system::error_code;
 using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 using std::chrono::milliseconds;
@@ -48,21 +48,21 @@ bool same_name(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return lower(x) == lower(y); });
 }
 
-Method method_of(http::verb verb) {
+Method method_of(wire::verb verb) {
   switch (verb) {
-    case http::verb::get:
+    case wire::verb::get:
       return Method::kGet;
-    case http::verb::head:
+    case wire::verb::head:
       return Method::kHead;
-    case http::verb::post:
+    case wire::verb::post:
       return Method::kPost;
-    case http::verb::put:
+    case wire::verb::put:
       return Method::kPut;
-    case http::verb::patch:
+    case wire::verb::patch:
       return Method::kPatch;
-    case http::verb::delete_:
+    case wire::verb::delete_:
       return Method::kDelete;
-    case http::verb::options:
+    case wire::verb::options:
       return Method::kOptions;
     default:
       return Method::kOther;
@@ -165,6 +165,7 @@ void Response::clear() {
   close = false;
   tag = 0;
   problem_type = {};
+  stream = nullptr;
 }
 
 Result<Acceptor> listen(asio::io_context& io, const std::string& host, std::uint16_t port) {
@@ -191,7 +192,15 @@ Result<Acceptor> listen(asio::io_context& io, const std::string& host, std::uint
 class Connection;
 
 // Where a connection stands, for the sweeper and for stop(): what may be cut, and how.
-enum class Phase : std::uint8_t { kIdle, kHeader, kBody, kHandling, kWriting, kLingering };
+enum class Phase : std::uint8_t {
+  kIdle,
+  kHeader,
+  kBody,
+  kHandling,
+  kWriting,
+  kStreaming,
+  kLingering
+};
 
 struct HttpServer::State : std::enable_shared_from_this<HttpServer::State> {
   State(asio::io_context& context, Acceptor from, Handler& to, const Clock& time,
@@ -253,10 +262,11 @@ class Connection {
 
  private:
   friend class HttpServer;
+  friend class Stream;
   enum class Read : std::uint8_t { kReady, kGone, kRefused };
 
   /// Beast's grammar, our storage: no allocation per field, and the room is reused.
-  class Parser final : public http::basic_parser<true> {
+  class Parser final : public wire::basic_parser<true> {
    public:
     Parser(Request& request, const ServerLimits& limits) : request_(request), limits_(limits) {
       header_limit(static_cast<std::uint32_t>(limits.header_bytes_max));
@@ -274,27 +284,27 @@ class Connection {
 
    private:
     using View = boost::beast::string_view;
-    void on_request_impl(http::verb verb, View, View target, int spoken,
+    void on_request_impl(wire::verb verb, View, View target, int spoken,
                          ErrorCode& error) override {
       version = spoken;
       request_.method = method_of(verb);
       if (target.size() > limits_.target_bytes_max) {
         target_too_long = true;
-        error = http::error::header_limit;
+        error = wire::error::header_limit;
         return;
       }
       request_.target_ = origin_form({target.data(), target.size()});
     }
-    void on_field_impl(http::field known, View name, View value, ErrorCode& error) override {
+    void on_field_impl(wire::field known, View name, View value, ErrorCode& error) override {
       // Fields behind a chunked body come too late to change what the request means.
       if (headers_done_) return;
       if (request_.fields_.size() == kFieldsMax) {
         too_many_fields = true;
-        error = http::error::header_limit;
+        error = wire::error::header_limit;
         return;
       }
-      if (known == http::field::host) ++hosts;
-      if (known == http::field::expect) {
+      if (known == wire::field::host) ++hosts;
+      if (known == wire::field::expect) {
         (same_name({value.data(), value.size()}, "100-continue") ? continue_wanted
                                                                  : strange_expectation) = true;
       }
@@ -314,7 +324,7 @@ class Connection {
     std::size_t on_body_impl(View bytes, ErrorCode& error) override {
       if (bytes.size() > body_max - request_.body_.size()) {
         body_too_long = true;
-        error = http::error::body_limit;
+        error = wire::error::body_limit;
         return 0;
       }
       request_.body_.append(bytes.data(), bytes.size());
@@ -335,6 +345,7 @@ class Connection {
   Task<Read> read_body(std::size_t most);
   Task<bool> send(bool keep);
   Task<bool> send_rest(std::size_t sent);
+  Task<void> stream();
   Task<void> linger();
   void format_head(bool keep);
   Read refuse_with(unsigned status, std::string_view type, std::string_view detail);
@@ -491,14 +502,14 @@ Task<Connection::Read> Connection::read_head() {
       if (parser_->target_too_long) {
         co_return refuse_with(414, "target-too-long", "the request target is too long");
       }
-      if (error == http::error::header_limit || parser_->too_many_fields ||
+      if (error == wire::error::header_limit || parser_->too_many_fields ||
           consumed + in_.size() > limits.header_bytes_max) {
         co_return refuse_with(431, "header-too-large", "the request's header is too large");
       }
-      if (error == http::error::bad_version) {
+      if (error == wire::error::bad_version) {
         co_return refuse_with(505, "http-version", "only HTTP/1.0 and HTTP/1.1 are spoken here");
       }
-      if (error && error != http::error::need_more) {
+      if (error && error != wire::error::need_more) {
         co_return refuse_with(400, "malformed-request",
                               "the request is not valid HTTP: " + error.message());
       }
@@ -549,7 +560,7 @@ Task<Connection::Read> Connection::read_body(std::size_t most) {
             413, "body-too-large",
             fmt::format("the body has more than the {} bytes taken here: split it", most));
       }
-      if (error && error != http::error::need_more) {
+      if (error && error != wire::error::need_more) {
         co_return refuse_with(400, "malformed-request",
                               "the request body is not valid HTTP: " + error.message());
       }
@@ -596,9 +607,12 @@ void Connection::format_head(bool keep) {
   out_ += date_;
   out_ += "\r\nContent-Type: ";
   out_ += response_.content_type;
-  out_ += "\r\nContent-Length: ";
-  out_ += fmt::format_int(response_.body.size()).c_str();
   out_ += "\r\n";
+  if (!response_.stream) {
+    out_ += "Content-Length: ";
+    out_ += fmt::format_int(response_.body.size()).c_str();
+    out_ += "\r\n";
+  }
   out_ += response_.fields_;
   if (!keep) {
     out_ += "Connection: close\r\n";
@@ -641,6 +655,33 @@ Task<bool> Connection::send_rest(std::size_t sent) {
     }
   }
   co_return true;
+}
+
+Task<void> Connection::stream() {
+  enter_untimed(Phase::kStreaming);
+  Stream pieces(*this);
+  try {
+    co_await response_.stream(pieces);
+  } catch (const std::exception&) {
+    // The head is out already: all that is left to say is the end of the connection.
+  }
+}
+
+Task<bool> Stream::write(std::string_view piece) {
+  Connection& c = connection_;
+  c.enter(Phase::kWriting, c.state_->limits.progress_timeout);
+  while (!piece.empty()) {
+    auto [error, bytes] =
+        co_await c.socket_.async_write_some(asio::buffer(piece.data(), piece.size()), kTuple);
+    if (error) co_return false;
+    piece.remove_prefix(bytes);
+  }
+  c.enter_untimed(Phase::kStreaming);
+  co_return true;
+}
+
+bool Stream::stopping() const {
+  return connection_.state_->stopping;
 }
 
 Task<void> Connection::linger() {
@@ -714,8 +755,12 @@ Task<void> Connection::run() {
       }
     }
     const bool whole = parser_->is_header_done() && parser_->is_done();
-    const bool keep = whole && parser_->keep_alive() && !response_.close && !state_->stopping;
+    const bool keep = whole && parser_->keep_alive() && !response_.close && !response_.stream &&
+                      !state_->stopping;
     const bool sent = co_await send(keep);
+    if (sent && response_.stream && request_.method != Method::kHead) {
+      co_await stream();
+    }
     handler.finished(request_, response_, state_->clock.now() - began_);
     if (!sent) co_return;
     if (!keep) {
@@ -768,4 +813,4 @@ const ServerCounters& HttpServer::counters() const {
   return state_->counters;
 }
 
-}  // namespace covey::service
+}  // namespace covey::http

@@ -1,4 +1,4 @@
-#include "service/http_server.h"
+#include "http/server.h"
 
 #include <atomic>
 #include <boost/asio/post.hpp>
@@ -6,9 +6,9 @@
 #include <chrono>
 #include <thread>
 
-#include "service/harness.h"
+#include "http/harness.h"
 
-namespace covey::service::test {
+namespace covey::http::test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -479,4 +479,4 @@ TEST(ResponseField, CannotBeSplit) {
 }
 
 }  // namespace
-}  // namespace covey::service::test
+}  // namespace covey::http::test

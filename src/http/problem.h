@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 
-namespace covey::service {
+namespace covey::http {
 
 inline constexpr std::string_view kProblemContentType = "application/problem+json";
 
@@ -19,4 +19,4 @@ void append_problem(std::string& out, unsigned status, std::string_view type,
                     std::string_view detail, std::string_view instance,
                     std::string_view members = {});
 
-}  // namespace covey::service
+}  // namespace covey::http
