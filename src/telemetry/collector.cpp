@@ -24,7 +24,7 @@ Collector::Open* Collector::open(Time end) {
   const auto at = slots_.find(end);
   if (at != slots_.end()) return &at->second;
   if (slots_.size() >= kOpenMax) return nullptr;
-  return &slots_.emplace(end, Open{Sums(shape_)}).first->second;
+  return &slots_.emplace(end, Open{.sums = Sums(shape_)}).first->second;
 }
 
 void Collector::add(const Request& request) {
@@ -54,6 +54,9 @@ void Collector::add(const Request& request) {
   }
   ++slot->lines;
   if (request.counts) {
+    if (request.answered) {
+      slot->latencies[static_cast<std::size_t>(request.arm)].add(request.latency);
+    }
     slot->sums.add(request.arm, request.segment, request.answered, request.right, request.latency,
                    shape_.slower_than);
   }
@@ -94,11 +97,11 @@ std::vector<ClosedSlot> Collector::close(Time now) {
     const auto at = slots_.find(end);
     const bool spoilt = std::exchange(spoilt_, false);
     if (at == slots_.end()) {
-      out.push_back({end, Sums(shape_), false});
+      out.push_back({end, Sums(shape_), false, {}});
       continue;
     }
     const bool complete = !spoilt && !at->second.spoilt && at->second.lines > 0;
-    out.push_back({end, std::move(at->second.sums), complete});
+    out.push_back({end, std::move(at->second.sums), complete, std::move(at->second.latencies)});
     slots_.erase(slots_.begin(), std::next(at));
   }
   return out;

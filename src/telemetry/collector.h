@@ -4,9 +4,13 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "telemetry/history.h"
+#include "telemetry/latencies.h"
 
 namespace covey::telemetry {
 
@@ -26,7 +30,13 @@ struct ClosedSlot {
   Time end;
   Sums sums;
   bool complete = false;
+  ArmHistograms latencies = {};
 };
+
+/// A closed slot as the controller's log keeps it.
+std::string encode_slot(const ClosedSlot& slot);
+/// kCorrupt: no slot of this shape.
+Result<ClosedSlot> decode_slot(const Shape& shape, std::string_view bytes);
 
 /// Sorts requests into slots and notices what is missing.
 ///
@@ -53,6 +63,7 @@ class Collector {
  private:
   struct Open {
     Sums sums;
+    ArmHistograms latencies = {};
     std::uint64_t lines = 0;
     bool spoilt = false;
   };

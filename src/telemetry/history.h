@@ -71,6 +71,10 @@ class Sums {
   void operator+=(const Sums& other);
   void operator-=(const Sums& other);
 
+  /// All counters in one fixed order, for keeping them. Their number follows from the shape.
+  std::span<const std::uint64_t> numbers() const { return sums_; }
+  std::span<std::uint64_t> numbers() { return sums_; }
+
  private:
   friend class History;
   std::uint64_t* cell(Arm arm, std::size_t segment);

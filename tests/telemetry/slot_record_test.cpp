@@ -1,0 +1,51 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/random.h"
+#include "telemetry/collector.h"
+
+namespace covey::telemetry {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Shape kTwo = Shape::of({"north"}, {50ms, 200ms});
+
+ClosedSlot sample(Random& random) {
+  ClosedSlot slot{parse_time("2025-10-31T12:00:05Z").value(), Sums(kTwo), random.below(2) == 1, {}};
+  for (std::uint64_t& n : slot.sums.numbers()) n = random.below(3) == 0 ? random.next() : 0;
+  for (Histogram& h : slot.latencies) {
+    for (int i = 0; i < 20; ++i) h.add(Duration(random.below(10'000'000)));
+  }
+  return slot;
+}
+
+TEST(SlotRecord, ReadsBackWhatWasWritten) {
+  Random random(11);
+  for (int i = 0; i < 50; ++i) {
+    const ClosedSlot slot = sample(random);
+    const auto back = decode_slot(kTwo, encode_slot(slot));
+    ASSERT_TRUE(back.has_value()) << back.error().message;
+    EXPECT_EQ(back->end, slot.end);
+    EXPECT_EQ(back->complete, slot.complete);
+    EXPECT_TRUE(std::ranges::equal(back->sums.numbers(), slot.sums.numbers()));
+    for (std::size_t a = 0; a < kArms; ++a) {
+      EXPECT_EQ(back->latencies[a].buckets(), slot.latencies[a].buckets());
+      EXPECT_EQ(back->latencies[a].count(), slot.latencies[a].count());
+    }
+  }
+}
+
+TEST(SlotRecord, DamageIsSeen) {
+  Random random(12);
+  const std::string bytes = encode_slot(sample(random));
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    EXPECT_FALSE(decode_slot(kTwo, bytes.substr(0, n)).has_value()) << n;
+  }
+  EXPECT_FALSE(decode_slot(kTwo, bytes + "x").has_value());
+  EXPECT_FALSE(decode_slot(Shape::of({}, {50ms}), bytes).has_value()) << "another plan's";
+}
+
+}  // namespace
+}  // namespace covey::telemetry
