@@ -431,6 +431,24 @@ Result<Plan> parse_plan(std::string file, std::string_view yaml) {
       out.channels.push_back(std::move(channel));
     }
   }
+  if (const auto source = top.get("prometheus")) {
+    Table table = source->table();
+    PrometheusSource& to = out.prometheus.emplace();
+    const auto text = [&](const char* key, const char* what, std::string& at) {
+      if (const auto value = table.require(key, what)) at = value->text();
+    };
+    text("url", "where Prometheus answers", to.url);
+    text("sent", "counts requests", to.sent);
+    text("unanswered", "counts those without an answer", to.unanswered);
+    text("wrong", "counts wrong answers", to.wrong);
+    if (const auto slower = table.require("slower", "counts answers slower than $limit seconds")) {
+      to.slower = slower->text();
+      if (!slower->faulty() && to.slower.find("$limit") == std::string::npos) {
+        slower->fault("must name $limit, the latency in seconds");
+      }
+    }
+    table.done();
+  }
   if (const auto every = top.get("snapshot_every")) out.snapshot_every = positive(*every);
   if (const auto every = top.get("briefing_every")) out.briefing_every = positive(*every);
   if (const auto stages = top.require("stages", "from the first learner to everyone")) {

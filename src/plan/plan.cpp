@@ -70,4 +70,18 @@ Time Plan::end() const {
   return out;
 }
 
+Plan shifted(Plan plan, Duration later) {
+  for (Stage& stage : plan.stages) {
+    stage.start += later;
+    if (stage.preflight) *stage.preflight += later;
+  }
+  for (Monitoring& phase : plan.monitoring) phase.start += later;
+  for (Work& work : plan.work) {
+    work.start += later;
+    for (Time& report : work.reports) report += later;
+    for (Task& task : work.tasks) task.start += later;
+  }
+  return plan;
+}
+
 }  // namespace covey::plan

@@ -57,6 +57,14 @@ struct Channel {
   Kind kind = Kind::kWebhook;
 };
 
+/// Counters of requests in Prometheus, where the balancer's own lines are not had: PromQL queries
+/// whose series have the labels `arm` (baseline, candidate) and, if there are segments, `segment`.
+struct PrometheusSource {
+  std::string url;
+  std::string sent, unanswered, wrong;
+  std::string slower;  ///< requests slower than `$limit` seconds, which must be an edge
+};
+
 /// A rule whose coming true lowers the share at once.
 struct Reaction {
   Rule when;
@@ -146,6 +154,7 @@ struct Plan {
   std::vector<Role> roles;
   Roster roster;
   std::vector<Channel> channels;
+  std::optional<PrometheusSource> prometheus;
   Duration snapshot_every{}, briefing_every{};  ///< 0: none
   std::vector<Stage> stages;                    ///< in order, each after the one before
   std::vector<Monitoring> monitoring;           ///< likewise
@@ -155,6 +164,9 @@ struct Plan {
   Time begin() const;  ///< of the first pre-flight, stage or work
   Time end() const;
 };
+
+/// The same calendar, all of it `later`: for a rollout that begins when somebody says so.
+Plan shifted(Plan plan, Duration later);
 
 /// Reads a plan. kRejected: every fault with line and column, a line each, in order of place.
 /// Beyond its form a plan must hold together: names exist, stages follow one another and can be

@@ -153,7 +153,7 @@ void World::draw_arm(Arm arm, const ArmModel& model, double requests, telemetry:
   }
   const std::uint64_t lookups = poisson(requests_, requests);
   telemetry::Levels levels;
-  levels.samples = 1;
+  levels.network_samples = levels.samples = 1;
   levels.cpu = ppm(model.cpu);
   levels.memory = ppm(model.memory);
   levels.network = ppm(model.network);

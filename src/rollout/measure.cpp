@@ -58,7 +58,7 @@ std::optional<double> level(const Rule& rule, const telemetry::Levels& levels) {
     case Measure::kMemory:
       return mean(levels.memory, levels.samples, 1e6);
     case Measure::kNetwork:
-      return mean(levels.network, levels.samples, 1e6);
+      return mean(levels.network, levels.network_samples, 1e6);
     default:
       return mean(levels.cache_hits, levels.lookups, 1);
   }

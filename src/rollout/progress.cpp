@@ -320,7 +320,6 @@ bool Stepper::task_done(const std::string& wanted) const {
 }
 
 void Stepper::run_work() {
-  if (plan_.work.empty()) return;
   const auto reports = dated_reports(plan_);
   while (s_.reports_written < reports.size() && s_.now >= reports[s_.reports_written].first) {
     const plan::Work& work = *reports[s_.reports_written].second;

@@ -305,7 +305,7 @@ void Stepper::on(const CheckResult& result) {
                     fmt::format("pre-flight of {}: {} failed: {}", result.stage,
                                 plan::name(result.check), result.detail),
                     "pre-flight", {}, true);
-      progress.checks_again = s_.now + std::chrono::minutes(5);
+      progress.checks_again = s_.now + 2 * plan_.window;
     } else {
       resolve_incident(fmt::format("preflight/{}/{}", result.stage, plan::name(result.check)),
                        "the check, made again");

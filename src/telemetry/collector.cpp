@@ -42,6 +42,7 @@ void Collector::add(const Request& request) {
 
   const Time end = end_of(request.at);
   if (closed_ && end <= *closed_) {
+    if (end <= begun_) return;  // from before the first whole slot
     ++late_;
     spoilt_ = true;
     return;
@@ -86,7 +87,7 @@ std::vector<ClosedSlot> Collector::close(Time now) {
   std::vector<ClosedSlot> out;
   if (!closed_) {
     // Begins with the first whole slot after the collector does.
-    closed_ = end_of(now);
+    closed_ = begun_ = end_of(now);
     slots_.erase(slots_.begin(), slots_.upper_bound(*closed_));
     return out;
   }

@@ -81,6 +81,7 @@ class Collector {
   Duration slot_, grace_;
   std::map<Time, Open> slots_;
   std::optional<Time> closed_;  ///< end of the newest closed slot
+  Time begun_{};                ///< of the first one, which was not whole
   std::map<std::uint32_t, Process> processes_;
   bool spoilt_ = false;
   std::uint64_t lost_ = 0, late_ = 0, garbage_ = 0;

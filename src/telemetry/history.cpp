@@ -8,7 +8,7 @@ namespace covey::telemetry {
 namespace {
 
 constexpr std::size_t kPlain = 3;  // sent, unanswered, wrong
-constexpr std::size_t kLevels = 6;
+constexpr std::size_t kLevels = 7;
 
 std::size_t place(Arm arm) {
   return static_cast<std::size_t>(arm);
@@ -28,6 +28,16 @@ std::size_t Shape::limit(Duration slower) const {
   const auto at = std::ranges::find(slower_than, slower);
   COVEY_CHECK(at != slower_than.end());
   return static_cast<std::size_t>(at - slower_than.begin());
+}
+
+void Levels::operator+=(const Levels& other) {
+  samples += other.samples;
+  cpu += other.cpu;
+  memory += other.memory;
+  network += other.network;
+  cache_hits += other.cache_hits;
+  lookups += other.lookups;
+  network_samples += other.network_samples;
 }
 
 Sums::Sums(const Shape& shape)
@@ -65,7 +75,7 @@ Counts Sums::counts(Arm arm) const {
 Levels Sums::levels(Arm arm) const {
   const std::uint64_t* at =
       sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * kLevels;
-  return {at[0], at[1], at[2], at[3], at[4], at[5]};
+  return {at[0], at[1], at[2], at[3], at[4], at[5], at[6]};
 }
 
 void Sums::add(Arm arm, std::size_t segment, bool answered, bool right, Duration latency,
@@ -105,6 +115,7 @@ void Sums::add(Arm arm, const Levels& levels) {
   at[3] += levels.network;
   at[4] += levels.cache_hits;
   at[5] += levels.lookups;
+  at[6] += levels.network_samples;
 }
 
 void Sums::operator+=(const Sums& other) {

@@ -45,6 +45,9 @@ struct Levels {
   std::uint64_t samples = 0;
   std::uint64_t cpu = 0, memory = 0, network = 0;  ///< used parts per million, summed
   std::uint64_t cache_hits = 0, lookups = 0;
+  std::uint64_t network_samples = 0;  ///< apart: few machines know what their link can carry
+
+  void operator+=(const Levels& other);
 };
 
 /// Sums over a stretch of time: a slot as it comes in, or what History answers.
