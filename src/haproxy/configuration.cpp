@@ -37,20 +37,20 @@ ring requests
 frontend learners
     bind {listen}
     log ring@requests len 2048 local0 info
-    log-format '{version} %lc %pid %Ts%ms %ST %ts %s %rc %[var(txn.arm)] %[var(txn.threshold)] %[var(txn.bucket)] %[var(txn.us)] %[var(txn.segment),url_enc] %[var(txn.learner),url_enc]'
+    log-format '{version} %lc %pid %Ts%ms %Ta %ST %ts %s %rc %[var(txn.arm)] %[var(txn.threshold)] %[var(txn.bucket)] %[var(txn.us)] %[var(txn.segment),url_enc] %[var(txn.learner),url_enc]'
     http-request set-var(txn.begun) date(0,us)
     http-request set-var(txn.us) int(-1)
-    http-request set-var(txn.learner) req.hdr(x-learner-id),lower
-    http-request set-var(txn.learner) url_param(learner),url_dec,lower if !{{ var(txn.learner) -m found }}
-    http-request set-var(txn.learner) path,field(4,/),url_dec,lower if !{{ var(txn.learner) -m found }} {{ path_beg /v1/learners/ }}
+    http-request set-var(txn.learner) req.hdr(x-learner-id)
+    http-request set-var(txn.learner) url_param(learner),url_dec if !{{ var(txn.learner) -m found }}
+    http-request set-var(txn.learner) path,field(4,/),url_dec if !{{ var(txn.learner) -m found }} {{ path_beg /v1/learners/ }}
     http-request set-var(txn.segment) req.hdr(x-segment)
     http-request set-var(txn.segment) str(-) if !{{ var(txn.segment) -m found }}
     http-request set-var(txn.bucket) int(9999)
-    http-request set-var(txn.bucket) var(txn.learner),xxh32(7),mod(10000) if {{ var(txn.learner) -m found }}
+    http-request set-var(txn.bucket) var(txn.learner),lower,xxh32(7),mod(10000) if {{ var(txn.learner) -m found }}
     http-request set-var(txn.threshold) str(threshold),map_str_int({split},0)
     http-request set-var(txn.arm) str(b)
     http-request set-var(txn.arm) str(c) if {{ var(txn.bucket),sub(txn.threshold) lt 0 }}
-    http-request set-var(txn.forced) var(txn.learner),map_str({forced},-)
+    http-request set-var(txn.forced) var(txn.learner),lower,map_str({forced},-)
     http-request set-var(txn.forced) req.hdr(x-covey-arm) if {{ src {trusted} }} {{ req.hdr(x-covey-arm) -m found }}
     http-request del-header x-covey-arm
     http-request set-var(txn.arm) str(b) if {{ var(txn.forced) -m str b }}

@@ -11,7 +11,8 @@
 namespace covey::haproxy {
 namespace {
 
-constexpr std::size_t kFields = 14;
+constexpr std::size_t kFields = 15;
+constexpr std::int64_t kDay = 86'400'000;  // ms
 
 template <typename Number>
 bool read(std::string_view text, Number& out) {
@@ -46,23 +47,26 @@ Result<Line> parse_line(std::string_view text) {
   if (!read(field[1], out.number)) return wrong("the number");
   if (!read(field[2], out.process)) return wrong("the process");
   if (!read(field[3], ms) || ms < 0 || ms > 7'258'118'400'000) return wrong("the time");
-  out.at = Time(std::chrono::milliseconds(ms));
-  if (!read(field[4], out.status) || out.status < -1 || out.status > 999)
+  // From then to the last byte; -1 where it was given up before it was begun with.
+  std::int64_t took = 0;
+  if (!read(field[4], took) || took < -1 || took > kDay) return wrong("the duration");
+  out.at = Time(std::chrono::milliseconds(ms + std::max<std::int64_t>(0, took)));
+  if (!read(field[5], out.status) || out.status < -1 || out.status > 999)
     return wrong("the status");
-  out.termination = field[5];
+  out.termination = field[6];
   if (out.termination.size() != 2) return wrong("the termination");
-  out.server = field[6];
+  out.server = field[7];
   if (out.server.empty() || out.server.size() > 64) return wrong("the server");
   // "+1" says that the last retry went to another server.
-  const std::string_view retries = field[7].starts_with('+') ? field[7].substr(1) : field[7];
+  const std::string_view retries = field[8].starts_with('+') ? field[8].substr(1) : field[8];
   if (!read(retries, out.retries) || out.retries < 0) return wrong("the number of retries");
-  if (field[8] != "b" && field[8] != "c") return wrong("the arm");
-  out.arm = field[8] == "c" ? telemetry::Arm::kCandidate : telemetry::Arm::kBaseline;
-  if (!read(field[9], out.threshold) || out.threshold > 10'000) return wrong("the threshold");
-  if (!read(field[10], out.bucket) || out.bucket > 9'999) return wrong("the bucket");
-  if (!read(field[11], out.us) || out.us < -1) return wrong("the latency");
-  out.segment = field[12];
-  out.learner = field[13];
+  if (field[9] != "b" && field[9] != "c") return wrong("the arm");
+  out.arm = field[9] == "c" ? telemetry::Arm::kCandidate : telemetry::Arm::kBaseline;
+  if (!read(field[10], out.threshold) || out.threshold > 10'000) return wrong("the threshold");
+  if (!read(field[11], out.bucket) || out.bucket > 9'999) return wrong("the bucket");
+  if (!read(field[12], out.us) || out.us < -1) return wrong("the latency");
+  out.segment = field[13];
+  out.learner = field[14];
   if (out.segment.empty() || out.learner.empty()) return wrong("the segment or the learner");
   return out;
 }

@@ -14,7 +14,9 @@ namespace covey::haproxy {
 struct Line {
   std::uint64_t number = 0;  ///< of the line, counted up by the balancer's process
   std::uint32_t process = 0;
-  Time at{};                     ///< when it came in
+  /// When it was over, not when it came in: what takes longer than a slot would else be told of one
+  /// that was closed long ago.
+  Time at{};
   int status = 0;                ///< -1 where nothing was answered
   std::string_view termination;  ///< HAProxy's two letters; "--" is well
   std::string_view server;       ///< that answered, or was asked last

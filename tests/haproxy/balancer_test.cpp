@@ -49,7 +49,7 @@ TEST(Balancer, SplitsByLearnerAsTheAssignmentSays) {
     const auto line = parse_line(text);
     ASSERT_TRUE(line) << text << ": " << line.error().message;
     numbers.insert(line->number);
-    ours += line->learner.starts_with("course%2Flearner");
+    ours += line->learner.starts_with("Course%2FLearner");
     EXPECT_EQ(line->arm == telemetry::Arm::kCandidate, line->server == "candidate") << text;
     EXPECT_GE(line->us, 0) << text;
   }

@@ -13,14 +13,14 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr std::string_view kGood =
-    "covey1 17 4711 1761912000123 200 -- candidate 0 c 5000 718 3492 us-east ada%201";
+    "covey1 17 4711 1761912000123 4 200 -- candidate 0 c 5000 718 3492 us-east ada%201";
 
 TEST(Line, IsReadFieldByField) {
   const auto line = parse_line(kGood);
   ASSERT_TRUE(line) << line.error().message;
   EXPECT_EQ(line->number, 17u);
   EXPECT_EQ(line->process, 4711u);
-  EXPECT_EQ(format_time(line->at), "2025-10-31T12:00:00.123Z");
+  EXPECT_EQ(format_time(line->at), "2025-10-31T12:00:00.127Z");
   EXPECT_EQ(line->status, 200);
   EXPECT_EQ(line->termination, "--");
   EXPECT_EQ(line->server, "candidate");
@@ -56,8 +56,8 @@ TEST(Line, SaysWhichFieldIsWrong) {
       {with(" 5000 ", " 10001 "), "the threshold"},
       {with(" 718 ", " 10000 "), "the bucket"},
       {with(" 3492 ", " 3.5 "), "the latency"},
-      {std::string(kGood) + " more", "14 fields"},
-      {with(" us-east ada%201", " us-east"), "14 fields"},
+      {std::string(kGood) + " more", "15 fields"},
+      {with(" us-east ada%201", " us-east"), "15 fields"},
       {with(" us-east ", "  "), "the segment"},
   };
   for (const Row& row : kRows) {
@@ -86,7 +86,7 @@ TEST(Line, ARequestCountsForTheArmThatWasToAnswer) {
       {"baseline", "200", "--", "baseline", "0", "b", "100", true, true, true},
   };
   for (const Row& row : kRows) {
-    const std::string text = "covey1 1 1 1761912000123 " + row.status + " " + row.termination +
+    const std::string text = "covey1 1 1 1761912000123 0 " + row.status + " " + row.termination +
                              " " + row.server + " " + row.retries + " " + row.arm + " 5000 1 " +
                              row.us + " us-east ada";
     const auto line = parse_line(text);

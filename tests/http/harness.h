@@ -104,6 +104,12 @@ class Client {
     send(bytes);
     return receive(head_only);
   }
+  /// What comes until `text` has; all there was where it never did.
+  std::string read_until(std::string_view text) {
+    while (in_.find(text) == in_.npos && more()) {
+    }
+    return in_;
+  }
   /// True once the server has ended the connection and nothing more was sent.
   bool ended() {
     if (!in_.empty()) return false;
