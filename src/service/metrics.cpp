@@ -88,6 +88,47 @@ double resident_bytes() {
   return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
+/// What the whole machine does, so that a level means the same for every service on it.
+struct Machine {
+  double cpu_seconds = 0, cpus = 0, memory_used = 0, memory = 0;
+  double network_bytes = 0, network_bytes_per_second = 0;  ///< of links whose speed is known
+};
+
+Machine machine() {
+  Machine out;
+  const double tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  out.cpus = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+  std::string name;
+  std::ifstream stat("/proc/stat");
+  double user = 0, nice = 0, system = 0, idle = 0, io_wait = 0, irq = 0, soft_irq = 0;
+  stat >> name >> user >> nice >> system >> idle >> io_wait >> irq >> soft_irq;
+  out.cpu_seconds = (user + nice + system + irq + soft_irq) * tick;
+
+  std::ifstream info("/proc/meminfo");
+  double available = 0, kib = 0;
+  for (std::string unit; info >> name >> kib; std::getline(info, unit)) {
+    if (name == "MemTotal:") out.memory = kib * 1024;
+    if (name == "MemAvailable:") available = kib * 1024;
+  }
+  out.memory_used = out.memory - available;
+
+  std::ifstream links("/proc/net/dev");
+  for (std::string line; std::getline(links, line);) {
+    const std::size_t colon = line.find(':');
+    if (colon == line.npos) continue;
+    const std::size_t begin = line.find_first_not_of(' ');
+    std::ifstream speed("/sys/class/net/" + line.substr(begin, colon - begin) + "/speed");
+    double megabits = 0;
+    if (!(speed >> megabits) || megabits <= 0) continue;
+    std::istringstream numbers(line.substr(colon + 1));
+    double field[9] = {};
+    for (double& f : field) numbers >> f;
+    out.network_bytes += std::max(field[0], field[8]);  // received, sent: a link carries both
+    out.network_bytes_per_second += megabits * 1e6 / 8;
+  }
+  return out;
+}
+
 double cpu_seconds() {
   rusage use{};
   ::getrusage(RUSAGE_SELF, &use);
@@ -267,6 +308,19 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
   }
   all.push_back(std::move(memory));
 
+  const Machine whole = machine();
+  count("covey_machine_cpu_seconds_total", "Busy time of the machine's processors, seconds.",
+        whole.cpu_seconds);
+  gauge("covey_machine_cpus", "Processors of the machine.", whole.cpus);
+  gauge("covey_machine_memory_bytes", "Memory of the machine, bytes.", whole.memory);
+  gauge("covey_machine_memory_used_bytes", "Memory of the machine that is not available, bytes.",
+        whole.memory_used);
+  if (whole.network_bytes_per_second > 0) {
+    count("covey_machine_network_bytes_total",
+          "Bytes over links of known speed, the larger of received and sent.", whole.network_bytes);
+    gauge("covey_machine_network_bytes_per_second", "What those links can carry, bytes a second.",
+          whole.network_bytes_per_second);
+  }
   count("process_cpu_seconds_total", "User and system time, seconds.", cpu_seconds());
   gauge("process_resident_memory_bytes", "Resident memory, bytes.", rss);
   gauge("process_start_time_seconds", "Start, seconds since 1970.", state_->started);

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "telemetry/history.h"
+
+namespace covey::probes {
+
+/// Where two JSON answers differ, as a sentence part with the path; nothing where they are alike.
+/// Numbers may differ by `tolerance`; the order of members does not count. A member named in
+/// `except`, comma-separated, may say anything: the engine's own name, for one.
+std::optional<std::string> difference(std::string_view baseline, std::string_view candidate,
+                                      double tolerance = 1e-6, std::string_view except = "engine");
+
+/// What a service's /metrics says of its machine and cache, as counters stand.
+struct Gauges {
+  std::optional<double> cpu_seconds, cpus;  ///< busy seconds of the machine; its processors
+  std::optional<double> memory_used, memory_total;
+  std::optional<double> network_bytes, network_bytes_per_second;  ///< carried; what it can carry
+  std::optional<double> cache_hits, cache_misses;
+};
+/// Reads Prometheus text; lines that are none are passed over.
+Gauges read_gauges(std::string_view text);
+
+/// What happened between two readings `seconds` apart. Levels that neither tells stay unmeasured
+/// (one sample less), those of a process that began anew count from its start.
+telemetry::Levels levels_between(const Gauges& before, const Gauges& after, double seconds);
+
+}  // namespace covey::probes

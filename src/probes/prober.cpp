@@ -1,0 +1,287 @@
+#include "probes/prober.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace covey::probes {
+namespace {
+
+using rollout::CheckResult;
+using std::chrono::nanoseconds;
+
+constexpr std::chrono::seconds kAgainAfter{2};
+constexpr std::size_t kPreflightSample = 20;
+
+}  // namespace
+
+Result<std::unique_ptr<Prober>> Prober::make(const plan::Plan& plan, Settings settings, Ports ports,
+                                             const Clock& clock) {
+  const auto balancer = COVEY_TRY(http::parse_host_port(plan.listen));
+  const auto baseline = COVEY_TRY(http::parse_host_port(plan.baseline.address));
+  const auto candidate = COVEY_TRY(http::parse_host_port(plan.candidate.address));
+  if (settings.compares_per_second > 0 && settings.compare.find("{learner}") == std::string::npos) {
+    return fail(Errc::kRejected, fmt::format("what is compared must name the learner: '{}' has no "
+                                             "{{learner}}",
+                                             settings.compare));
+  }
+  return std::unique_ptr<Prober>(new Prober(plan, std::move(settings), std::move(ports), clock,
+                                            balancer, baseline, candidate));
+}
+
+Prober::Prober(const plan::Plan& plan, Settings settings, Ports ports, const Clock& clock,
+               http::Url balancer, http::Url baseline, http::Url candidate)
+    : plan_(plan),
+      settings_(std::move(settings)),
+      ports_(std::move(ports)),
+      clock_(clock),
+      balancer_(balancer),
+      baseline_(baseline),
+      candidate_(candidate) {}
+
+void Prober::sample(std::string_view learner) {
+  if (learner.empty() || learner == "-" || settings_.compares_per_second <= 0) return;
+  const std::lock_guard lock(mutex_);
+  if (samples_.size() >= settings_.samples_max) return;
+  samples_.emplace_back(learner);
+}
+
+void Prober::check(std::string stage, plan::Check check) {
+  {
+    const std::lock_guard lock(mutex_);
+    checks_.push_back({std::move(stage), check});
+  }
+  wake_.notify_all();
+}
+
+void Prober::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+}
+
+Prober::Counters Prober::counters() const {
+  const std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+void Prober::probe() {
+  // Whoever names no learner is with the baseline until everyone is on the candidate, so a probe
+  // never reaches a candidate that must be quiet.
+  const auto answer = balancer_.ask({.target = plan_.baseline.health}, settings_.patience);
+  const std::lock_guard lock(mutex_);
+  ++counters_.probes;
+  counters_.probes_failed += !answer || answer->status != 200;
+}
+
+void Prober::scrape() {
+  for (const auto arm : {telemetry::Arm::kBaseline, telemetry::Arm::kCandidate}) {
+    auto& client = arm == telemetry::Arm::kBaseline ? baseline_ : candidate_;
+    Scraped& last = scraped_[static_cast<std::size_t>(arm)];
+    const auto answer = client.ask({.target = "/metrics"}, settings_.patience);
+    if (!answer || answer->status != 200) {
+      last.gauges.reset();
+      continue;
+    }
+    const Gauges now = read_gauges(answer->body);
+    const nanoseconds at = clock_.now();
+    if (last.gauges) {
+      ports_.levels(arm, levels_between(*last.gauges, now,
+                                        std::chrono::duration<double>(at - last.at).count()));
+    }
+    last = {now, at};
+  }
+}
+
+Prober::Outcome Prober::compare(const std::string& learner, std::string& why) {
+  std::string target = settings_.compare;
+  target.replace(target.find("{learner}"), 9, learner);
+  const auto baseline = baseline_.ask({.target = target}, settings_.patience);
+  const auto candidate = candidate_.ask({.target = target}, settings_.patience);
+  // What does not answer is seen by the traffic itself.
+  if (!baseline || !candidate || baseline->status >= 500 || candidate->status >= 500) {
+    why = "one of them did not answer";
+    return Outcome::kUnknown;
+  }
+  if (baseline->status != candidate->status) {
+    why = fmt::format("the baseline answers {}, the candidate {}", baseline->status,
+                      candidate->status);
+    return Outcome::kDifferent;
+  }
+  if (baseline->status != 200) {
+    why = fmt::format("both answer {}", baseline->status);
+    return Outcome::kUnknown;
+  }
+  const auto found = difference(baseline->body, candidate->body);
+  if (!found) return Outcome::kAlike;
+  why = *found;
+  return Outcome::kDifferent;
+}
+
+void Prober::note(bool different, const std::string& learner, const std::string& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.compared;
+    counters_.differed += different;
+  }
+  differed_.push_back(different);
+  if (differed_.size() > settings_.window) differed_.pop_front();
+  const auto count = static_cast<std::size_t>(std::ranges::count(differed_, true));
+  if (count < settings_.differing_max) {
+    if (count == 0) reported_ = false;
+    return;
+  }
+  if (std::exchange(reported_, true)) return;
+  ports_.input(rollout::ReportIncident{
+      plan::Severity::kCritical, "answers-differ",
+      fmt::format("{} of the last {} learners are answered differently; {}: {}", count,
+                  differed_.size(), learner, why),
+      "shadow comparison"});
+}
+
+void Prober::compare_one() {
+  std::string why;
+  if (again_) {
+    if (clock_.now() < again_at_) return;
+    const std::string learner = *std::exchange(again_, std::nullopt);
+    const Outcome outcome = compare(learner, why);
+    if (outcome != Outcome::kUnknown) note(outcome == Outcome::kDifferent, learner, why);
+    return;
+  }
+  std::string learner;
+  {
+    const std::lock_guard lock(mutex_);
+    if (samples_.empty()) return;
+    learner = std::move(samples_.front());
+    // Of those who came since, one is as good as another: the oldest are stale.
+    samples_.clear();
+  }
+  const Outcome outcome = compare(learner, why);
+  if (outcome == Outcome::kAlike) note(false, learner, why);
+  if (outcome == Outcome::kDifferent) {
+    // An event may have reached one and not yet the other.
+    again_ = std::move(learner);
+    again_at_ = clock_.now() + kAgainAfter;
+  }
+}
+
+CheckResult Prober::same_answers(CheckResult result) {
+  std::deque<std::string> learners;
+  {
+    const std::lock_guard lock(mutex_);
+    learners = samples_;
+  }
+  std::size_t alike = 0;
+  std::string why = "nobody was served meanwhile";
+  for (const std::string& learner : learners) {
+    if (alike == kPreflightSample) break;
+    const Outcome outcome = compare(learner, why);
+    if (outcome == Outcome::kDifferent) {
+      result.detail = fmt::format("{}: {}", learner, why);
+      return result;
+    }
+    alike += outcome == Outcome::kAlike;
+  }
+  result.ok = alike > 0;
+  result.detail = result.ok ? fmt::format("{} learners are answered alike", alike)
+                            : fmt::format("no learner could be compared: {}", why);
+  return result;
+}
+
+CheckResult Prober::answer(const Asked& asked) {
+  CheckResult out{asked.stage, asked.check, false, {}};
+  const auto healthy = [&](http::Client& client, const plan::Service& service) {
+    const auto answer = client.ask({.target = service.health}, settings_.patience);
+    out.ok = answer && answer->status == 200;
+    out.detail =
+        answer ? fmt::format("{} answers {} to {}", service.title, answer->status, service.health)
+               : fmt::format("{}: {}", service.title, answer.error().message);
+  };
+  switch (asked.check) {
+    case plan::Check::kBaselineHealthy:
+      healthy(baseline_, plan_.baseline);
+      return out;
+    case plan::Check::kCandidateHealthy:
+      healthy(candidate_, plan_.candidate);
+      return out;
+    case plan::Check::kSplitReadsBack: {
+      const auto shares = ports_.shares();
+      if (!shares) {
+        out.detail = shares.error().message;
+        return out;
+      }
+      out.ok = shares->first == shares->second;
+      out.detail = fmt::format("the balancer holds {}, wanted is {}",
+                               plan::share_text(shares->first), plan::share_text(shares->second));
+      return out;
+    }
+    case plan::Check::kTelemetryFlows: {
+      const auto gap = ports_.telemetry_gap();
+      out.ok = !gap;
+      out.detail = gap.value_or("every slot of the window has come");
+      return out;
+    }
+    case plan::Check::kChannelsAnswer: {
+      const auto dead = ports_.dead_channels();
+      out.ok = dead.empty();
+      out.detail =
+          dead.empty() ? "no channel is dead" : fmt::format("dead: {}", fmt::join(dead, ", "));
+      return out;
+    }
+    case plan::Check::kSameAnswers:
+      return same_answers(std::move(out));
+  }
+  return out;
+}
+
+void Prober::run_probe() {
+  // Twice a slot: one probe that is slow must not leave a slot without a line.
+  const nanoseconds every = nanoseconds(plan_.slot) / 2;
+  for (;;) {
+    const nanoseconds begun = clock_.now();
+    probe();
+    std::unique_lock lock(mutex_);
+    const nanoseconds rest = std::max(nanoseconds(0), every - (clock_.now() - begun));
+    if (wake_.wait_for(lock, rest, [this] { return stopping_; })) return;
+  }
+}
+
+void Prober::run() {
+  const nanoseconds each =
+      settings_.compares_per_second > 0
+          ? nanoseconds(static_cast<std::int64_t>(1e9 / settings_.compares_per_second))
+          : nanoseconds::max();
+  nanoseconds scrape_at = clock_.now(), compare_at = scrape_at;
+  for (;;) {
+    std::optional<Asked> asked;
+    {
+      std::unique_lock lock(mutex_);
+      const nanoseconds now = clock_.now();
+      const nanoseconds next = std::min(scrape_at, compare_at);
+      if (next > now) {
+        wake_.wait_for(lock, std::min<nanoseconds>(next - now, std::chrono::seconds(1)),
+                       [this] { return stopping_ || !checks_.empty(); });
+      }
+      if (stopping_) return;
+      if (!checks_.empty()) {
+        asked = std::move(checks_.front());
+        checks_.pop_front();
+      }
+    }
+    if (asked) ports_.input(answer(*asked));
+    const nanoseconds now = clock_.now();
+    if (now >= scrape_at) {
+      scrape();
+      scrape_at = std::max<nanoseconds>(scrape_at + plan_.slot, clock_.now());
+    }
+    if (each != nanoseconds::max() && now >= compare_at) {
+      compare_one();
+      compare_at = std::max(compare_at + each, clock_.now());
+    }
+    if (each == nanoseconds::max()) compare_at = nanoseconds::max();
+  }
+}
+
+}  // namespace covey::probes

@@ -1,0 +1,82 @@
+#include "probes/answers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace covey::probes {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(Difference, Table) {
+  struct Case {
+    const char *baseline, *candidate;
+    const char* says;  // null: alike
+  };
+  const Case kCases[] = {
+      {R"({"a":1})", R"({"a":1})", nullptr},
+      {R"({"a":1,"b":2})", R"({"b":2,"a":1})", nullptr},
+      {R"({"a":0.5})", R"({"a":0.5000005})", nullptr},
+      {R"({"a":0.5})", R"({"a":0.50001})", "a is 0.5"},
+      {R"({"a":1})", R"({"a":1.0})", nullptr},
+      {R"({"engine":"baseline","a":1})", R"({"engine":"fast","a":1})", nullptr},
+      {R"({"a":null})", R"({"a":1})", "a is null on the baseline and 1"},
+      {R"({"a":1})", R"({})", "a is missing on the candidate"},
+      {R"({})", R"({"a":1})", "a is missing on the baseline"},
+      {R"({"t":[1,2]})", R"({"t":[1,3]})", "t[1] is 2"},
+      {R"({"t":[1,2]})", R"({"t":[1]})", "t is [1,2]"},
+      {R"({"a":{"b":"x"}})", R"({"a":{"b":"y"}})", "a.b is \"x\""},
+      {"no json", "no json", nullptr},
+      {"no json", "other", "no JSON"},
+  };
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.candidate);
+    const auto found = difference(c.baseline, c.candidate);
+    ASSERT_EQ(found.has_value(), c.says != nullptr) << found.value_or("");
+    EXPECT_THAT(found.value_or(""), HasSubstr(c.says == nullptr ? "" : c.says));
+  }
+}
+
+constexpr std::string_view kMetrics = R"(# HELP x y
+covey_machine_cpu_seconds_total 100
+covey_machine_cpus 4
+covey_machine_memory_bytes 1000
+covey_machine_memory_used_bytes 250
+cohort_cache_hits_total 90
+cohort_cache_misses_total 10
+covey_http_requests_total{route="/"} 5
+covey_machine_cpus nonsense
+)";
+
+TEST(Levels, AreWhatGrewBetweenTwoReadings) {
+  Gauges before = read_gauges(kMetrics), after = before;
+  EXPECT_EQ(before.cpus, 4);
+  after.cpu_seconds = 110;
+  after.cache_hits = 150;
+  after.cache_misses = 30;
+  const auto levels = levels_between(before, after, 5);
+  EXPECT_EQ(levels.samples, 1u);
+  EXPECT_EQ(levels.cpu, 500'000u);  // 10 s of 5 s on 4 processors
+  EXPECT_EQ(levels.memory, 250'000u);
+  EXPECT_EQ(levels.cache_hits, 60u);
+  EXPECT_EQ(levels.lookups, 80u);
+  EXPECT_EQ(levels.network_samples, 0u) << "a link of unknown speed is not measured";
+}
+
+TEST(Levels, AProcessThatBeganAnewCountsFromItsStart) {
+  Gauges before = read_gauges(kMetrics), after = before;
+  after.cache_hits = 3;
+  after.cache_misses = 1;
+  const auto levels = levels_between(before, after, 5);
+  EXPECT_EQ(levels.cache_hits, 3u);
+  EXPECT_EQ(levels.lookups, 4u);
+}
+
+TEST(Levels, WhatIsNotToldIsNotMeasured) {
+  const auto levels = levels_between(read_gauges(""), read_gauges(""), 5);
+  EXPECT_EQ(levels.samples, 0u);
+  EXPECT_EQ(levels.lookups, 0u);
+}
+
+}  // namespace
+}  // namespace covey::probes
