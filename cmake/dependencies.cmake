@@ -13,5 +13,7 @@ find_package(PkgConfig REQUIRED)
 # Not by the prefix zstd: RocksDB's own finder keeps its variables under that name.
 pkg_check_modules(COVEY_ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(COVEY_XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(COVEY_SODIUM REQUIRED IMPORTED_TARGET libsodium)
 add_library(PkgConfig::zstd ALIAS PkgConfig::COVEY_ZSTD)
 add_library(PkgConfig::xxhash ALIAS PkgConfig::COVEY_XXHASH)
+add_library(PkgConfig::sodium ALIAS PkgConfig::COVEY_SODIUM)

@@ -65,6 +65,7 @@ COMMENT_OR_STRING = re.compile(
 )
 # clang-format can't break a literal, and breaks what it can: what matters is the rest of the line.
 STRING = re.compile(r'R"([^\s()\\]{0,16})\(.*?\)\1"|"(?:\\.|[^"\\])*"')
+RAW = re.compile(r'R"([^\s()\\]{0,16})\(.*?\)\1"', re.DOTALL)
 TEST = re.compile(r"\b(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)")
 NAMED_TEST = re.compile(r"`([A-Z]\w+\.[A-Z]\w+)`")
 LINK = re.compile(r"\]\(([^)\s#]+)[^)]*\)")
@@ -162,10 +163,18 @@ class Tidy:
         self.tests.update(".".join(names) for names in TEST.findall(text))
         header = path.suffix == ".h"
         top = path.relative_to(self.root).parts[0]
+        # Lines of a literal that goes over several: another language, with lines of its own.
+        foreign = {
+            number
+            for literal in RAW.finditer(text)
+            for number in range(
+                text.count("\n", 0, literal.start()) + 2, text.count("\n", 0, literal.end()) + 1
+            )
+        }
         for number, (raw, line) in enumerate(zip(text.split("\n"), code.split("\n")), 1):
             if include := INCLUDE.match(line):
                 self.check_include(path, number, include.group(1))
-            elif len(STRING.sub("", raw)) > COLUMNS:
+            elif number not in foreign and len(STRING.sub("", raw)) > COLUMNS:
                 self.report(path, number, f"{len(raw)} columns; {COLUMNS} is the most")
             if header and re.search(r"\busing\s+namespace\b", line):
                 self.report(path, number, "`using namespace` in a header reaches every includer")

@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -19,6 +16,7 @@
 #include "http/json.h"
 #include "http/problem.h"
 #include "http/target.h"
+#include "http/wait.h"
 #include "service/answers.h"
 #include "service/metrics.h"
 #include "service/openapi.h"
@@ -30,13 +28,13 @@ namespace {
 namespace asio = boost::asio;
 using http::append_json_string;
 using http::append_problem;
-using http::Executor;
 using http::kAwait;
 using http::Method;
 using http::parse_number;
 using http::query_value;
 using http::split_target;
 using http::Target;
+using http::wait_for;
 
 using analyzer::Analyzer;
 using analyzer::Receipt;
@@ -170,22 +168,6 @@ std::uint64_t run_tag(const cohorts::Discovery& run) {
     put(cohort.stability);
   }
   return hash64(bytes);
-}
-
-// Suspends the coroutine until `begin`'s argument is called, from whatever thread, then resumes
-// it on its own executor.
-template <typename Begin>
-Task<void> wait_for(Begin begin) {
-  const Executor executor = co_await asio::this_coro::executor;
-  co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
-      [executor, &begin](auto handler) {
-        auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-        // The guard keeps the io_context running while nothing of ours is queued in it.
-        begin([kept, executor, guard = asio::make_work_guard(executor)] {
-          asio::post(executor, [kept] { std::move (*kept)(); });
-        });
-      },
-      kAwait);
 }
 
 // Strict: a misspelt option that is silently ignored costs more than an error.

@@ -1,0 +1,327 @@
+#include "control/books.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/time.h"
+#include "config/units.h"
+#include "rollout/json.h"
+
+namespace covey::control {
+namespace {
+
+using rollout::Status;
+using telemetry::Arm;
+using telemetry::Duration;
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+std::optional<double> part(std::uint64_t of, std::uint64_t all) {
+  if (all == 0) return std::nullopt;
+  return static_cast<double>(of) / static_cast<double>(all);
+}
+
+void count(Figures& out, const telemetry::Counts& counts, double known_s) {
+  out.requests = counts.sent;
+  out.unanswered = counts.unanswered;
+  out.wrong = counts.wrong;
+  if (known_s > 0) out.per_second = static_cast<double>(counts.sent) / known_s;
+  out.error_rate = part(counts.wrong, counts.answered());
+  out.availability = part(counts.answered(), counts.sent);
+}
+
+Json maybe(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+Json maybe(const std::optional<Time>& at) {
+  return at ? Json(format_time(*at)) : Json(nullptr);
+}
+
+std::string_view arm_name(Arm arm) {
+  return arm == Arm::kCandidate ? "candidate" : "baseline";
+}
+
+Json to_json(const Figures& f, const telemetry::Shape& shape) {
+  Json out = {{"arm", arm_name(f.arm)}};
+  if (f.segment) out["segment"] = shape.segments[*f.segment];
+  out["requests"] = f.requests;
+  out["per_second"] = f.per_second;
+  out["unanswered"] = f.unanswered;
+  out["wrong"] = f.wrong;
+  out["error_rate"] = maybe(f.error_rate);
+  out["availability"] = maybe(f.availability);
+  if (!f.segment) {
+    constexpr const char* kNames[] = {"p50_s", "p95_s", "p99_s", "p999_s"};
+    for (std::size_t i = 0; i < f.latency.size(); ++i) out[kNames[i]] = maybe(f.latency[i]);
+    out["cpu"] = maybe(f.cpu);
+    out["memory"] = maybe(f.memory);
+    out["network"] = maybe(f.network);
+    out["cache_hits"] = maybe(f.cache_hits);
+  }
+  return out;
+}
+
+Json evidence_json(const std::vector<rollout::Evidence>& evidence) {
+  Json out = Json::array();
+  for (const auto& e : evidence) out.push_back(rollout::to_json(e));
+  return out;
+}
+
+Json phase_json(const Books& books, std::size_t i) {
+  const rollout::PhaseView phase = rollout::phase_view(books.plan, i);
+  const rollout::Progress& progress = books.state.phases[i];
+  Json out = {{"name", phase.name()},
+              {"kind", phase.stage != nullptr ? "stage" : "monitoring"},
+              {"status", rollout::name(progress.status)},
+              {"share", rollout::phase_share(books.plan, i) / 10'000.0},
+              {"start", format_time(progress.start)},
+              {"length_s", seconds(phase.length())},
+              {"began", maybe(progress.began)},
+              {"decided", maybe(progress.decided)}};
+  if (progress.began && progress.status == Status::kRunning) {
+    const Duration elapsed = books.now - *progress.began;
+    // Missing telemetry lengthens the window.
+    const Duration whole = phase.length() + progress.missing;
+    out["elapsed_s"] = seconds(elapsed);
+    out["remaining_s"] = std::max(0.0, seconds(whole - elapsed));
+    out["missing_s"] = seconds(progress.missing);
+    if (phase.stage != nullptr && progress.checkpoint < phase.stage->checkpoints.size()) {
+      out["next_checkpoint"] =
+          format_time(*progress.began + phase.stage->checkpoints[progress.checkpoint]);
+    }
+  }
+  if (phase.stage != nullptr && progress.status == Status::kWaiting) {
+    Json approvals = Json::array();
+    for (const std::string& role : phase.stage->approvals) {
+      const auto given = progress.approvals.find(role);
+      approvals.push_back(
+          {{"role", role},
+           {"by", given == progress.approvals.end() ? Json(nullptr) : Json(given->second)}});
+    }
+    out["approvals"] = std::move(approvals);
+    if (!progress.overridden_by.empty()) out["overridden_by"] = progress.overridden_by;
+    Json checks = Json::array();
+    for (const plan::Check check : phase.stage->checks) {
+      const auto& known = progress.checks[static_cast<std::size_t>(check)];
+      checks.push_back(
+          {{"check", plan::name(check)}, {"ok", known ? Json(*known) : Json(nullptr)}});
+    }
+    out["checks"] = std::move(checks);
+    if (!progress.waits_for.empty()) out["waits_for"] = progress.waits_for;
+  }
+  out["evidence"] = evidence_json(progress.evidence);
+  return out;
+}
+
+Json incident_json(const rollout::Incident& incident) {
+  Json out = {{"id", incident.id},
+              {"severity", plan::name(incident.severity)},
+              {"title", incident.title},
+              {"source", incident.source},
+              {"phase", incident.phase},
+              {"opened", format_time(incident.opened)},
+              {"times", incident.times},
+              {"acknowledged", maybe(incident.acknowledged)},
+              {"resolved", maybe(incident.resolved)}};
+  if (incident.acknowledged) out["acknowledged_by"] = incident.acknowledged_by;
+  if (incident.resolved) out["resolved_by"] = incident.resolved_by;
+  out["evidence"] = evidence_json(incident.evidence);
+  return out;
+}
+
+/// One word for what goes on.
+std::string_view situation(const Books& books) {
+  const rollout::State& s = books.state;
+  if (s.rolled_back) return s.rolled_back->verified ? "rolled back" : "rolling back";
+  if (s.finished) return "finished";
+  if (s.at >= s.phases.size()) return "passed";
+  if (s.phases[s.at].status == Status::kFailed) return "failed";
+  if (!s.held_by.empty() || s.phases[s.at].gate_held) return "held";
+  if (s.phases[s.at].status == Status::kRunning) return "running";
+  return "waiting";
+}
+
+}  // namespace
+
+std::optional<Window> sliding(const Books& books) {
+  const auto last = books.history.last();
+  if (!last) return std::nullopt;
+  return figures(books, *last - books.plan.window, *last);
+}
+
+std::optional<Window> figures(const Books& books, Time from, Time to) {
+  const auto sums = books.history.between(from, to);
+  if (!sums) return std::nullopt;
+  Window out{from, to, sums->missing, {}, {}, {}};
+  const double known = seconds(to - from - sums->missing);
+  for (const Arm arm : {Arm::kBaseline, Arm::kCandidate}) {
+    Figures& all = arm == Arm::kBaseline ? out.baseline : out.candidate;
+    all.arm = arm;
+    count(all, sums->counts(arm), known);
+    const telemetry::Histogram latencies = books.latencies.between(from, to, arm);
+    for (std::size_t i = 0; i < Figures::kQuantiles.size(); ++i) {
+      if (const auto q = latencies.quantile(Figures::kQuantiles[i])) all.latency[i] = seconds(*q);
+    }
+    const telemetry::Levels levels = sums->levels(arm);
+    // Sums are of millionths.
+    all.cpu = part(levels.cpu, levels.samples * 1'000'000);
+    all.memory = part(levels.memory, levels.samples * 1'000'000);
+    all.network = part(levels.network, levels.network_samples * 1'000'000);
+    all.cache_hits = part(levels.cache_hits, levels.lookups);
+    for (std::size_t s = 0; s < sums->segments(); ++s) {
+      const telemetry::Counts counts = sums->counts(arm, s);
+      if (counts.sent == 0) continue;
+      Figures one;
+      one.arm = arm;
+      one.segment = s;
+      count(one, counts, known);
+      out.segments.push_back(one);
+    }
+  }
+  return out;
+}
+
+Json to_json(const Window& window, const telemetry::Shape& shape) {
+  Json segments = Json::array();
+  for (const Figures& f : window.segments) segments.push_back(to_json(f, shape));
+  return {{"from", format_time(window.from)},
+          {"to", format_time(window.to)},
+          {"missing_s", seconds(window.missing)},
+          {"baseline", to_json(window.baseline, shape)},
+          {"candidate", to_json(window.candidate, shape)},
+          {"segments", std::move(segments)}};
+}
+
+std::string figures_query(Time from, Time to) {
+  return fmt::format("/v1/rollout/telemetry?from={}&to={}", format_time(from), format_time(to));
+}
+
+Json status(const Books& books) {
+  const rollout::State& s = books.state;
+  Json phases = Json::array(), incidents = Json::array(), decisions = Json::array();
+  for (std::size_t i = 0; i < s.phases.size(); ++i) phases.push_back(phase_json(books, i));
+  for (auto it = s.incidents.rbegin(); it != s.incidents.rend() && incidents.size() < 50; ++it) {
+    incidents.push_back(incident_json(*it));
+  }
+  const std::size_t from = books.decisions.size() > 50 ? books.decisions.size() - 50 : 0;
+  for (std::size_t i = books.decisions.size(); i-- > from;) decisions.push_back(books.decisions[i]);
+  const auto last = books.history.last_complete();
+  Json out = {{"plan", books.plan.name},
+              {"title", books.plan.title},
+              {"now", format_time(books.now)},
+              {"situation", situation(books)},
+              {"phase", s.at < s.phases.size() ? Json(rollout::phase_view(books.plan, s.at).name())
+                                               : Json(nullptr)},
+              {"share",
+               {{"wanted", rollout::wanted_share(books.plan, s) / 10'000.0},
+                {"allowed", rollout::allowed_share(books.plan, s) / 10'000.0},
+                {"seen", s.seen ? Json(*s.seen / 10'000.0) : Json(nullptr)},
+                {"cause", s.share_cause}}},
+              {"telemetry_age_s", last ? Json(seconds(books.now - *last)) : Json(nullptr)},
+              {"held_by", s.held_by.empty() ? Json(nullptr) : Json(s.held_by)}};
+  if (s.rolled_back) {
+    out["roll_back"] = {{"since", format_time(s.rolled_back->since)},
+                        {"cause", s.rolled_back->cause},
+                        {"verified", maybe(s.rolled_back->verified)}};
+  }
+  if (const plan::Shift* shift = books.plan.roster.on_duty(books.now)) {
+    out["on_call"] = {{"shift", shift->name}, {"people", shift->people}};
+  }
+  out["phases"] = std::move(phases);
+  if (const auto window = sliding(books)) {
+    out["figures"] = to_json(*window, books.history.shape());
+  }
+  out["incidents"] = std::move(incidents);
+  out["decisions"] = std::move(decisions);
+  out["journal"] = {{"records", books.records}, {"head", books.head}};
+  return out;
+}
+
+Json series(const Books& books, Time from, Time to, std::size_t steps) {
+  Json out = Json::array();
+  const Duration step = (to - from) / static_cast<std::int64_t>(std::max<std::size_t>(1, steps));
+  if (step < books.history.slot()) return out;
+  for (std::size_t i = 0; i < steps; ++i) {
+    const Time begin = from + step * static_cast<std::int64_t>(i);
+    if (const auto window = figures(books, begin, begin + step)) {
+      out.push_back(to_json(*window, books.history.shape()));
+    }
+  }
+  return out;
+}
+
+std::string metrics(const Books& books) {
+  const rollout::State& s = books.state;
+  std::string out;
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
+    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+  };
+  const auto gauge = [&](std::string_view name, std::string_view help, double value) {
+    family(name, "gauge", help);
+    out += fmt::format("{} {}\n", name, value);
+  };
+  gauge("covey_rollout_share_wanted", "Share of learners meant for the candidate, 0 to 1.",
+        rollout::wanted_share(books.plan, s) / 10'000.0);
+  if (s.seen) {
+    gauge("covey_rollout_share_seen", "Share that the balancer holds, 0 to 1.", *s.seen / 10'000.0);
+  }
+  gauge("covey_rollout_rolled_back", "1 after a roll back, until somebody starts again.",
+        s.rolled_back ? 1 : 0);
+  gauge("covey_rollout_held", "1 while somebody or a gate holds.",
+        situation(books) == "held" ? 1 : 0);
+  family("covey_rollout_phase", "gauge", "Standing of each phase; 1 for the one that is so.");
+  for (std::size_t i = 0; i < s.phases.size(); ++i) {
+    out +=
+        fmt::format("covey_rollout_phase{{phase=\"{}\",status=\"{}\"}} 1\n",
+                    rollout::phase_view(books.plan, i).name(), rollout::name(s.phases[i].status));
+  }
+  family("covey_rollout_incidents_open", "gauge", "Open incidents by severity.");
+  for (const auto severity : {plan::Severity::kCritical, plan::Severity::kHigh,
+                              plan::Severity::kMedium, plan::Severity::kLow}) {
+    const auto open = std::ranges::count_if(s.incidents, [&](const rollout::Incident& i) {
+      return i.open() && i.severity == severity;
+    });
+    out += fmt::format("covey_rollout_incidents_open{{severity=\"{}\"}} {}\n", plan::name(severity),
+                       open);
+  }
+  const auto last = books.history.last_complete();
+  if (last) {
+    gauge("covey_rollout_telemetry_age_seconds", "Since the last complete slot of telemetry.",
+          seconds(books.now - *last));
+  }
+  if (s.at < s.phases.size() && s.phases[s.at].extended_from) {
+    gauge("covey_rollout_gate_undecided_seconds", "Since the running phase's gate was undecided.",
+          seconds(books.now - *s.phases[s.at].extended_from));
+  }
+  const auto window = sliding(books);
+  if (!window) return out;
+  const auto per_arm = [&](std::string_view name, std::string_view help, auto value) {
+    family(name, "gauge", help);
+    for (const Figures* f : {&window->baseline, &window->candidate}) {
+      const std::optional<double> v = value(*f);
+      if (v) out += fmt::format("{}{{arm=\"{}\"}} {}\n", name, arm_name(f->arm), *v);
+    }
+  };
+  per_arm("covey_rollout_requests_per_second", "Requests of the sliding window.",
+          [](const Figures& f) { return std::optional(f.per_second); });
+  per_arm("covey_rollout_error_rate", "Wrong answers over answers, of the sliding window.",
+          [](const Figures& f) { return f.error_rate; });
+  per_arm("covey_rollout_availability", "Answered over sent, of the sliding window.",
+          [](const Figures& f) { return f.availability; });
+  per_arm("covey_rollout_cache_hit_ratio", "Look-ups answered with a cohort, of the window.",
+          [](const Figures& f) { return f.cache_hits; });
+  family("covey_rollout_latency_seconds", "gauge", "Quantiles of the sliding window.");
+  for (const Figures* f : {&window->baseline, &window->candidate}) {
+    for (std::size_t i = 0; i < f->latency.size(); ++i) {
+      if (!f->latency[i]) continue;
+      out += fmt::format("covey_rollout_latency_seconds{{arm=\"{}\",quantile=\"{}\"}} {}\n",
+                         arm_name(f->arm), Figures::kQuantiles[i], *f->latency[i]);
+    }
+  }
+  return out;
+}
+
+}  // namespace covey::control

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "plan/plan.h"
+#include "rollout/measure.h"
+#include "rollout/state.h"
+#include "telemetry/history.h"
+#include "telemetry/latencies.h"
+
+namespace covey::control {
+
+using Json = nlohmann::ordered_json;
+
+/// What the controller knows, for those who only read: the status, the reports, the metrics.
+struct Books {
+  const plan::Plan& plan;
+  const rollout::State& state;
+  const telemetry::History& history;
+  const telemetry::Latencies& latencies;
+  const std::deque<Json>& decisions;  ///< as the journal has them, oldest first
+  std::uint64_t records = 0;          ///< of the journal
+  std::string head;                   ///< of its chain
+  Time now{};
+};
+
+/// What one arm showed within a window.
+struct Figures {
+  telemetry::Arm arm = telemetry::Arm::kBaseline;
+  std::optional<std::size_t> segment;  ///< nothing: all
+  std::uint64_t requests = 0, unanswered = 0, wrong = 0;
+  double per_second = 0;  ///< over the time that is not missing
+  std::optional<double> error_rate, availability;
+  /// Quantiles of the answered, seconds; only over all segments.
+  std::array<std::optional<double>, 4> latency = {};
+  static constexpr std::array<double, 4> kQuantiles = {0.5, 0.95, 0.99, 0.999};
+  std::optional<double> cpu, memory, network, cache_hits;  ///< fractions
+};
+
+/// Figures over (from, to], as far as that is kept. Nothing: no telemetry of it.
+struct Window {
+  Time from{}, to{};
+  telemetry::Duration missing{};
+  Figures baseline, candidate;
+  std::vector<Figures> segments;  ///< of both arms, those with requests
+};
+std::optional<Window> figures(const Books& books, Time from, Time to);
+/// The sliding window that ends with the newest slot.
+std::optional<Window> sliding(const Books& books);
+Json to_json(const Window& window, const telemetry::Shape& shape);
+
+/// The target that answers with the same figures: a report names it beside them.
+std::string figures_query(Time from, Time to);
+
+/// GET /v1/rollout.
+Json status(const Books& books);
+/// Figures of each of `steps` equal parts of (from, to].
+Json series(const Books& books, Time from, Time to, std::size_t steps);
+/// Text exposition for Prometheus.
+std::string metrics(const Books& books);
+
+}  // namespace covey::control
