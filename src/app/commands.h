@@ -22,5 +22,8 @@ void add_simulate(CLI::App& app, Run& run);
 void add_experiment(CLI::App& app, Run& run);
 void add_stats(CLI::App& app, Run& run);
 void add_plan(CLI::App& app, Run& run);
+void add_control(CLI::App& app, Run& run);
+void add_rollout(CLI::App& app, Run& run);
+void add_load(CLI::App& app, Run& run);
 
 }  // namespace covey::app

@@ -40,6 +40,9 @@ int main(int argc, char** argv) {
   add_experiment(cli, run);
   add_stats(cli, run);
   add_plan(cli, run);
+  add_control(cli, run);
+  add_rollout(cli, run);
+  add_load(cli, run);
 
   try {
     cli.parse(argc, argv);

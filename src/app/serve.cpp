@@ -12,10 +12,12 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/files.h"
 #include "app/formats.h"
 #include "app/progress.h"
 #include "app/store.h"
 #include "http/server.h"
+#include "service/drill.h"
 #include "service/routes/api.h"
 
 namespace covey::app {
@@ -25,7 +27,7 @@ namespace asio = boost::asio;
 
 struct Options {
   StoreOptions store;
-  std::string listen = "127.0.0.1:8080", xapi_map, k = "auto";
+  std::string listen = "127.0.0.1:8080", xapi_map, k = "auto", drill;
   std::uint64_t seed = 1, rediscover_s = 300, grace_s = 10, queue_mib = 256;
   std::uint64_t snapshot_events = analyzer::Limits{}.snapshot_events;
 };
@@ -128,10 +130,15 @@ class Service {
         discovery_pool_(threads_),
         api_(std::move(config), door_, clock_, discovery_pool_,
              [this](std::function<void()> task) { background_.post(std::move(task)); }),
-        server_(*io_, std::move(acceptor), api_, clock_, http::ServerLimits{}),
+        driller_(api_),
+        server_(*io_, std::move(acceptor),
+                options.drill.empty() ? static_cast<http::Handler&>(api_) : driller_, clock_,
+                http::ServerLimits{}),
         signals_(*io_, SIGINT, SIGTERM),
-        timer_(*io_) {
+        timer_(*io_),
+        drill_timer_(*io_) {
     api_.watch(server_.counters());
+    if (!options.drill.empty()) watch_drill();
   }
 
   Result<Exit> run() {
@@ -175,6 +182,7 @@ class Service {
   void stop(std::chrono::seconds grace) {
     door_.drain();
     timer_.cancel();
+    drill_timer_.cancel();
     server_.stop(grace);
     // The signal set alone must not keep the context running.
     if (grace.count() == 0)
@@ -192,6 +200,25 @@ class Service {
       } else {
         watch_end();
       }
+    });
+  }
+
+  void watch_drill() {
+    // An absent file is no drill. What can't be read is told once, and changes nothing.
+    const auto text = read_file(options_.drill, 4096);
+    const std::string now = text ? *text : "";
+    if (now != drill_text_) {
+      drill_text_ = now;
+      if (auto drill = service::Drill::parse(now)) {
+        fmt::print(stderr, "drill: {}\n", now.empty() ? "over" : now);
+        driller_.set(std::move(*drill));
+      } else {
+        fmt::print(stderr, "drill: {}\n", drill.error().message);
+      }
+    }
+    drill_timer_.expires_after(std::chrono::milliseconds(200));
+    drill_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error && !stopping_) watch_drill();
     });
   }
 
@@ -257,9 +284,11 @@ class Service {
   service::Door door_;
   service::Api api_;
   Background background_;
+  service::Driller driller_;
   http::HttpServer server_;
   asio::signal_set signals_;
-  asio::steady_timer timer_;
+  asio::steady_timer timer_, drill_timer_;
+  std::string drill_text_;
   std::optional<Error> failure_;
   std::atomic<bool> stopping_{false};
   std::jthread ingest_;
@@ -325,6 +354,9 @@ void add_serve(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of discovery")->capture_default_str();
   command->add_option("--xapi-map", options->xapi_map, "Table from xAPI verbs to event types");
+  command->add_option("--drill", options->drill,
+                      "For drills only: while this file exists, misbehave as it says, such as "
+                      "\"latency=300ms errors=20% segment=europe\"");
   command->add_option("--grace", options->grace_s, "Seconds a request in flight has at stop")
       ->capture_default_str();
   command->callback([options, &run] { run = [options] { return serve(*options); }; });

@@ -1,0 +1,565 @@
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <sodium.h>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.h"
+#include "app/files.h"
+#include "app/plan_file.h"
+#include "app/real_clock.h"
+#include "control/api.h"
+#include "control/controller.h"
+#include "control/tokens.h"
+#include "haproxy/process.h"
+#include "haproxy/receiver.h"
+#include "haproxy/runtime.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "log/rocks_log.h"
+#include "notify/queue.h"
+#include "plan/check.h"
+#include "probes/prober.h"
+#include "probes/prometheus.h"
+
+namespace covey::app {
+namespace {
+
+namespace asio = boost::asio;
+
+struct Options {
+  std::string plan, journal, tokens, reports, begin, listen = "127.0.0.1:8090";
+  std::string collector = "127.0.0.1:0", haproxy = "/usr/sbin/haproxy";
+  std::string compare = probes::Settings{}.compare, link;
+  double compares_per_second = probes::Settings{}.compares_per_second;
+  unsigned haproxy_threads = 1;
+  std::uint64_t grace_s = 3;
+};
+
+/// Everything a plan's folder holds.
+struct Folder {
+  std::string root;
+  std::string log() const { return root + "/log"; }
+  std::string balancer() const { return root + "/haproxy"; }
+  std::string collector() const { return balancer() + "/collector"; }
+};
+
+class Channels final : public control::Channels {
+ public:
+  Channels(const plan::Plan& plan, std::string link, std::string run)
+      : plan_(plan), link_(std::move(link)), run_(std::move(run)) {}
+
+  Result<void> open(const Clock& clock, std::function<void(rollout::What)> input) {
+    input_ = std::move(input);
+    for (const plan::Channel& channel : plan_.channels) {
+      queues_.push_back(COVEY_TRY(notify::Queue::make(
+          channel, {}, clock, [this, &clock](const plan::Channel& c, bool dead, std::string why) {
+            tell_of(c, dead, why, clock.wall());
+          })));
+    }
+    return {};
+  }
+  void start() {
+    for (const auto& queue : queues_) threads_.emplace_back([&queue] { queue->run(); });
+  }
+  void stop() {
+    for (const auto& queue : queues_) queue->stop();
+    threads_.clear();
+  }
+
+  void post(const rollout::Notify& notify, std::uint64_t effect, Time at) override {
+    send({fmt::format("{}-{}", run_, effect), at, plan_.name, notify, link_}, nullptr);
+  }
+  std::vector<std::string> dead() const {
+    std::vector<std::string> out;
+    for (const auto& queue : queues_) {
+      if (queue->counters().dead) out.push_back(queue->channel().name);
+    }
+    return out;
+  }
+  std::string metrics() const {
+    std::string out =
+        "# HELP covey_notifications_total Messages to a channel, by what became of them.\n"
+        "# TYPE covey_notifications_total counter\n";
+    for (const auto& queue : queues_) {
+      const auto c = queue->counters();
+      for (const auto& [result, count] : {std::pair{"sent", c.sent}, std::pair{"failed", c.failed},
+                                          std::pair{"dropped", c.dropped}}) {
+        out += fmt::format("covey_notifications_total{{channel=\"{}\",result=\"{}\"}} {}\n",
+                           queue->channel().name, result, count);
+      }
+    }
+    return out;
+  }
+
+ private:
+  void send(const notify::Message& message, const plan::Channel* but) {
+    for (const auto& queue : queues_) {
+      if (but == nullptr || queue->channel().name != but->name) queue->post(message);
+    }
+  }
+  /// A dead channel is itself an alert on the others.
+  void tell_of(const plan::Channel& channel, bool dead, const std::string& why, Time at) {
+    fmt::print(stderr, "channel {}: {}\n", channel.name,
+               dead ? "does not take messages: " + why : "takes messages again");
+    notify::Message message{
+        fmt::format("{}-channel-{}-{}", run_, channel.name, at.time_since_epoch().count()),
+        at,
+        plan_.name,
+        {},
+        link_};
+    message.what.severity = plan::Severity::kHigh;
+    message.what.title =
+        fmt::format("channel {} {}", channel.name, dead ? "is dead" : "lives again");
+    message.what.text = why;
+    message.what.resolved = !dead;
+    send(message, &channel);
+    if (dead) {
+      input_(rollout::ReportIncident{
+          plan::Severity::kMedium, "channel/" + channel.name,
+          fmt::format("channel {} takes no messages: {}", channel.name, why), "notify"});
+    }
+  }
+
+  const plan::Plan& plan_;
+  std::string link_, run_;
+  std::function<void(rollout::What)> input_;
+  std::vector<std::unique_ptr<notify::Queue>> queues_;
+  std::vector<std::jthread> threads_;
+};
+
+class Balancer final : public control::Balancer {
+ public:
+  explicit Balancer(haproxy::Files files)
+      : runtime_(std::move(files), std::chrono::milliseconds(1'000)) {}
+  Result<plan::BasisPoints> share() override { return runtime_.share(); }
+  Result<void> set_share(plan::BasisPoints share) override { return runtime_.set_share(share); }
+  const haproxy::Runtime& runtime() const { return runtime_; }
+
+ private:
+  haproxy::Runtime runtime_;
+};
+
+class Checks final : public control::Checks {
+ public:
+  void run(const std::string& stage, plan::Check check) override {
+    if (prober != nullptr) {
+      prober->check(stage, check);
+    } else {
+      early_.emplace_back(stage, check);  // asked for while the journal was replayed
+    }
+  }
+  void start(probes::Prober& with) {
+    prober = &with;
+    for (auto& [stage, check] : early_) prober->check(std::move(stage), check);
+    early_.clear();
+  }
+
+ private:
+  probes::Prober* prober = nullptr;
+  std::vector<std::pair<std::string, plan::Check>> early_;
+};
+
+nlohmann::ordered_json effective_config(const Options& o, const plan::Plan& plan) {
+  return {{"plan", o.plan},       {"begin", format_time(plan.begin())},
+          {"listen", o.listen},   {"balancer", plan.listen},
+          {"journal", o.journal}, {"tokens", o.tokens},
+          {"reports", o.reports}, {"collector", o.collector},
+          {"haproxy", o.haproxy}, {"haproxy_threads", o.haproxy_threads},
+          {"compare", o.compare}, {"compares_per_second", o.compares_per_second}};
+}
+
+std::string join(const http::Url& at) {
+  return fmt::format("{}:{}", at.host, at.port);
+}
+
+/// Everything a running control plane is made of, in the order in which it can be made. Members
+/// are destroyed from the last to the first, so each may use those above it.
+class ControlPlane {
+ public:
+  explicit ControlPlane(Options options) : options_(std::move(options)) {}
+
+  Result<Exit> run() {
+    COVEY_CHECK(sodium_init() >= 0);
+    COVEY_TRY_VOID(open());
+    COVEY_TRY_VOID(controller_->recover());
+    COVEY_TRY_VOID(wire());
+    server_->start();
+    receiver_->start();
+    fmt::print(stderr, "listening on http://{}:{}\n", host_, server_->port());
+    fmt::print(stderr, "ready: {} at {}, {} records in the journal\n", plan_.name,
+               plan::share_text(balancer_->share().value_or(0)), journal_->count());
+    wait_for_signal();
+    channels_->start();
+    {
+      std::jthread prober([this] { prober_->run(); });
+      std::jthread probe([this] { prober_->run_probe(); });
+      std::jthread source;
+      if (prometheus_) source = std::jthread([this] { prometheus_->run(); });
+      std::jthread watcher([this] { watch_balancer(); });
+      std::jthread io([this] { io_.run(); });
+      outcome_ = controller_->run();
+      if (!outcome_) {
+        fmt::print(stderr,
+                   "the journal can't be written: {}\nthe balancer keeps its share; start again "
+                   "once it can\n",
+                   outcome_.error().message);
+      }
+      stop();
+    }
+    channels_->stop();
+    if (!outcome_) return std::unexpected(outcome_.error());
+    fmt::print(stderr, "stopped; the balancer goes on with its share\n");
+    return Exit::kDone;
+  }
+
+ private:
+  Result<void> open() {
+    const std::string text = COVEY_TRY(read_file(options_.plan));
+    plan_ = COVEY_TRY(plan::parse_plan(options_.plan, text));
+    if (!options_.tokens.empty()) {
+      tokens_ = COVEY_TRY(
+          control::Tokens::parse(options_.tokens, COVEY_TRY(read_file(options_.tokens)), plan_));
+    }
+    folder_.root = options_.journal;
+    std::error_code error;
+    for (const std::string& folder : {folder_.root, folder_.balancer(), options_.reports}) {
+      std::filesystem::create_directories(folder, error);
+      if (error)
+        return fail(Errc::kFailed, fmt::format("can't make {}: {}", folder, error.message()));
+    }
+    log_ = COVEY_TRY(
+        log::open_rocks_log(folder_.log(), log::Access::kReadWrite, log::RocksLimits{}, clock_));
+    journal_ =
+        COVEY_TRY(control::Journal::open(*log_, text, rollout::telemetry_shape(plan_), clock_));
+    COVEY_TRY_VOID(set_begin());
+    COVEY_TRY_VOID(open_sockets());
+    COVEY_TRY_VOID(start_balancer());
+    const std::string link =
+        options_.link.empty() ? fmt::format("http://{}:{}", host_, port_) : options_.link;
+    channels_.emplace(plan_, link, run_name_);
+    COVEY_TRY_VOID(channels_->open(
+        clock_, [this](rollout::What what) { controller_->submit(std::move(what)); }));
+    balancer_.emplace(settings_.files);
+    controller_.emplace(plan_, control::Controller::Config{.reports = options_.reports}, *journal_,
+                        *balancer_, *channels_, checks_, clock_);
+    return {};
+  }
+
+  /// The calendar's begin is chosen once and kept, so that a restart changes nothing.
+  Result<void> set_begin() {
+    const auto kept = COVEY_TRY(journal_->get("begin"));
+    Time begin = plan_.begin();
+    if (kept) {
+      begin = COVEY_TRY(parse_time(*kept));
+    } else if (options_.begin == "now") {
+      // Room for the first windows of telemetry, which a pre-flight may ask for.
+      begin = std::chrono::ceil<std::chrono::seconds>(clock_.wall() + 2 * plan_.window);
+    } else if (options_.begin != "as-written") {
+      begin = COVEY_TRY(parse_time(options_.begin));
+    }
+    plan_ = plan::shifted(std::move(plan_), begin - plan_.begin());
+    if (!kept) COVEY_TRY_VOID(journal_->put("begin", format_time(begin)));
+    run_name_ = fmt::format("{}-{}", plan_.name, begin.time_since_epoch().count());
+    return {};
+  }
+
+  Result<void> open_sockets() {
+    const http::Url at = COVEY_TRY(http_address(options_.listen, "--listen"));
+    host_ = at.host;
+    auto acceptor = COVEY_TRY(http::listen(io_, at.host, at.port));
+    port_ = acceptor.local_endpoint().port();
+    api_acceptor_.emplace(std::move(acceptor));
+
+    // The balancer's configuration names the collector's port, so a restart takes the same one.
+    http::Url collector = COVEY_TRY(http_address(options_.collector, "--collector"));
+    if (collector.port == 0) {
+      if (const auto kept = read_file(folder_.collector())) {
+        if (const auto before = http::parse_host_port(*kept)) collector = *before;
+      }
+    }
+    auto lines = http::listen(io_, collector.host, collector.port);
+    if (!lines && options_.collector.ends_with(":0")) lines = http::listen(io_, collector.host, 0);
+    if (!lines) return std::unexpected(lines.error());
+    collector.port = lines->local_endpoint().port();
+    settings_.collector = join(collector);
+    COVEY_TRY_VOID(haproxy::write_atomically(folder_.collector(), settings_.collector));
+    line_acceptor_.emplace(std::move(*lines));
+    return {};
+  }
+
+  static Result<http::Url> http_address(const std::string& text, std::string_view option) {
+    // Port 0 takes a free one, which parse_host_port() of a server to be asked refuses.
+    if (text.ends_with(":0")) return http::Url{text.substr(0, text.size() - 2), 0, "/"};
+    auto out = http::parse_host_port(text);
+    if (!out) return fail(Errc::kRejected, fmt::format("{}: {}", option, out.error().message));
+    return out;
+  }
+
+  Result<void> start_balancer() {
+    const std::string at = std::filesystem::absolute(folder_.balancer()).string();
+    settings_.files = {at + "/admin.sock", at + "/split.map", at + "/forced.map"};
+    settings_.threads = options_.haproxy_threads;
+    const auto how = COVEY_TRY(
+        haproxy::ensure_running(plan_, settings_, {.path = options_.haproxy, .folder = at}));
+    constexpr const char* kHow[] = {"adopted: it ran with this configuration",
+                                    "replaced: it ran with another configuration", "started"};
+    fmt::print(stderr, "haproxy {} (learners at {})\n", kHow[static_cast<int>(how)], plan_.listen);
+    return {};
+  }
+
+  Result<void> wire() {
+    control::ApiConfig config;
+    config.version = COVEY_VERSION;
+    config.effective_config = effective_config(options_, plan_).dump();
+    config.more_metrics = [this] { return channels_->metrics() + own_metrics(); };
+    api_.emplace(std::move(config), *controller_, *journal_, tokens_, clock_);
+    server_.emplace(io_, std::move(*api_acceptor_), *api_, clock_, http::ServerLimits{});
+    receiver_.emplace(io_, std::move(*line_acceptor_), controller_->shape(), plan_.slot, clock_,
+                      haproxy::Receiver::Handlers{.slots =
+                                                      [this](auto slots) {
+                                                        // One source: two would count every request
+                                                        // twice.
+                                                        if (!prometheus_)
+                                                          controller_->add_slots(std::move(slots));
+                                                      },
+                                                  .served =
+                                                      [this](std::string_view learner) {
+                                                        // One of many: enough to choose from, and
+                                                        // no lock per request.
+                                                        if (++served_ % 64 == 1)
+                                                          prober_->sample(learner);
+                                                      }});
+    probes::Settings settings;
+    settings.compare = options_.compare;
+    settings.compares_per_second = options_.compares_per_second;
+    probes::Prober::Ports ports;
+    ports.levels = [this](auto arm, const auto& levels) { controller_->add_levels(arm, levels); };
+    ports.input = [this](rollout::What what) { controller_->submit(std::move(what)); };
+    ports.shares = [this]() -> Result<std::pair<plan::BasisPoints, plan::BasisPoints>> {
+      const auto seen = COVEY_TRY(balancer_->share());
+      return std::pair{seen, controller_->view()->share_seen.value_or(plan::kEveryone + 1)};
+    };
+    ports.telemetry_gap = [this] { return telemetry_gap(); };
+    ports.dead_channels = [this] { return channels_->dead(); };
+    if (plan_.prometheus) {
+      prometheus_ = COVEY_TRY(probes::Prometheus::make(
+          plan_, controller_->shape(), clock_,
+          [this](auto slots) { controller_->add_slots(std::move(slots)); }));
+    }
+    // Its addresses were read once already, by HAProxy.
+    prober_ = std::move(*probes::Prober::make(plan_, settings, std::move(ports), clock_));
+    checks_.start(*prober_);
+    return {};
+  }
+
+  std::optional<std::string> telemetry_gap() {
+    std::optional<std::string> out = "the controller is stopping";
+    std::mutex mutex;
+    std::condition_variable answered;
+    bool done = false;
+    const bool posted = controller_->with_books([&](const control::Books& books) {
+      const auto last = books.history.last();
+      const auto window =
+          last ? books.history.between(*last - books.plan.window, *last) : std::nullopt;
+      const std::lock_guard lock(mutex);
+      if (!window) {
+        out = "no telemetry yet";
+      } else if (window->missing.count() > 0) {
+        out = fmt::format("of the last {:g} s, {:g} s are missing",
+                          std::chrono::duration<double>(books.plan.window).count(),
+                          std::chrono::duration<double>(window->missing).count());
+      } else {
+        out.reset();
+      }
+      done = true;
+      answered.notify_one();
+    });
+    // What was posted is done, stopping or not.
+    std::unique_lock lock(mutex);
+    if (posted) answered.wait(lock, [&] { return done; });
+    return out;
+  }
+
+  std::string own_metrics() const {
+    const auto& c = receiver_->counters();
+    const auto p = prober_->counters();
+    std::string out;
+    const auto count = [&](const char* name, const char* help, std::uint64_t value) {
+      out += fmt::format("# HELP {} {}\n# TYPE {} counter\n{} {}\n", name, help, name, name, value);
+    };
+    count("covey_telemetry_lines_total", "Lines of the balancer taken in.", c.lines);
+    count("covey_telemetry_lines_lost_total", "Lines whose number never came.", c.lost);
+    count("covey_telemetry_lines_late_total", "Lines after their slot was closed.", c.late);
+    count("covey_telemetry_garbage_total", "Lines or frames that can't be read.", c.garbage);
+    count("covey_probes_total", "Health probes through the balancer.", p.probes);
+    count("covey_probes_failed_total", "Those without a good answer.", p.probes_failed);
+    count("covey_compared_total", "Learners asked of both services.", p.compared);
+    count("covey_differed_total", "Those who were answered differently.", p.differed);
+    return out;
+  }
+
+  /// A balancer that has gone is started again; it begins with the share of the map file.
+  void watch_balancer() {
+    int away = 0;
+    std::unique_lock lock(watch_mutex_);
+    while (
+        !watch_wake_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_.load(); })) {
+      lock.unlock();
+      away = balancer_->runtime().process() ? 0 : away + 1;
+      if (away >= 2) {
+        const auto how = haproxy::ensure_running(
+            plan_, settings_,
+            {.path = options_.haproxy,
+             .folder = std::filesystem::absolute(folder_.balancer()).string()});
+        fmt::print(stderr, "haproxy was gone: {}\n", how ? "started again" : how.error().message);
+        away = 0;
+      }
+      lock.lock();
+    }
+  }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      fmt::print(stderr, "stopping\n");
+      stop();
+    });
+  }
+
+  void stop() {
+    if (stopping_.exchange(true)) return;
+    asio::post(io_, [this] { signals_.cancel(); });
+    controller_->stop();
+    prober_->stop();
+    if (prometheus_) prometheus_->stop();
+    {
+      const std::lock_guard lock(watch_mutex_);
+    }
+    watch_wake_.notify_all();
+    receiver_->stop();
+    server_->stop(std::chrono::seconds(options_.grace_s));
+  }
+
+  Options options_;
+  RealClock clock_;
+  plan::Plan plan_;
+  control::Tokens tokens_;
+  Folder folder_;
+  std::string host_, run_name_;
+  std::uint16_t port_ = 0;
+  asio::io_context io_{1};
+  std::unique_ptr<log::Log> log_;
+  std::unique_ptr<control::Journal> journal_;
+  haproxy::Settings settings_;
+  std::optional<Channels> channels_;
+  std::optional<Balancer> balancer_;
+  Checks checks_;
+  std::optional<control::Controller> controller_;
+  std::unique_ptr<probes::Prober> prober_;
+  std::unique_ptr<probes::Prometheus> prometheus_;
+  std::optional<http::Acceptor> api_acceptor_, line_acceptor_;
+  std::optional<control::Api> api_;
+  std::optional<http::HttpServer> server_;
+  std::optional<haproxy::Receiver> receiver_;
+  asio::signal_set signals_{io_, SIGINT, SIGTERM};
+  std::mutex watch_mutex_;
+  std::condition_variable watch_wake_;
+  std::atomic<bool> stopping_{false};
+  std::uint64_t served_ = 0;
+  Result<void> outcome_;
+};
+
+Result<Exit> token(const std::string& plan_file, const control::Identity& who) {
+  const plan::Plan plan = COVEY_TRY(read_plan(plan_file));
+  const plan::Role* role = plan.role(who.role);
+  if (role == nullptr || std::ranges::find(role->people, who.person) == role->people.end()) {
+    return fail(Errc::kRejected,
+                fmt::format("{} does not hold the role {} in {}", who.person, who.role, plan_file));
+  }
+  COVEY_CHECK(sodium_init() >= 0);
+  std::array<unsigned char, 32> bytes;
+  randombytes_buf(bytes.data(), bytes.size());
+  const std::string text = control::token_text(bytes);
+  fmt::print("{}\n", text);
+  fmt::print(stderr,
+             "Give the line above to {} and nobody else; it is not kept. Add this to the tokens "
+             "file, under `tokens:`\n{}",
+             who.person, control::token_line(who, text));
+  return Exit::kDone;
+}
+
+}  // namespace
+
+void add_control(CLI::App& app, Run& run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "control", "Follow a plan on live traffic: split, measure, decide, roll back");
+  command->footer(
+      "Needs HAProxy 2.6. It keeps running when this ends, with the share it has; the next start "
+      "adopts it.\ndocs/rollout.md tells the whole story, docs/plans.md every key of a plan.");
+  command->require_subcommand(0, 1);
+  auto* plan = command->add_option("--plan", options->plan, "The calendar, YAML");
+  command->add_option("--listen", options->listen, "HOST:PORT of the API; port 0 takes a free one")
+      ->capture_default_str();
+  auto* journal = command->add_option("--journal", options->journal,
+                                      "Folder of the journal and of the balancer's files");
+  command->add_option("--tokens", options->tokens,
+                      "Who may act, YAML (`covey control token` makes entries); without it nobody");
+  options->reports = "reports";
+  command->add_option("--reports", options->reports, "Folder that reports are written to")
+      ->capture_default_str();
+  options->begin = "as-written";
+  command
+      ->add_option("--begin", options->begin,
+                   "When the calendar begins: as-written, now, or a time; chosen at the first "
+                   "start and kept")
+      ->capture_default_str();
+  command
+      ->add_option("--collector", options->collector,
+                   "HOST:PORT that takes the balancer's lines; port 0 takes a free one and "
+                   "keeps it")
+      ->capture_default_str();
+  command->add_option("--haproxy", options->haproxy, "The balancer's program")
+      ->capture_default_str();
+  command->add_option("--haproxy-threads", options->haproxy_threads, "Its threads")
+      ->check(CLI::Range(1u, 64u))
+      ->capture_default_str();
+  command
+      ->add_option("--compare", options->compare,
+                   "What is asked of both services and compared, for learners just served")
+      ->capture_default_str();
+  command
+      ->add_option("--compares-per-second", options->compares_per_second,
+                   "At most so many learners; 0: none")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command->add_option("--link", options->link, "Address of this API in messages to people");
+  command->add_option("--grace", options->grace_s, "Seconds a request in flight has at stop")
+      ->capture_default_str();
+  command->callback([options, command, plan, journal, &run] {
+    if (!command->get_subcommands().empty()) return;
+    if (plan->empty() || journal->empty()) {
+      throw CLI::RequiredError("--plan FILE and --journal DIR");
+    }
+    run = [options] { return ControlPlane(*options).run(); };
+  });
+
+  auto who = std::make_shared<control::Identity>();
+  auto plan_file = std::make_shared<std::string>();
+  CLI::App* one = command->add_subcommand("token", "Make a token for somebody of the plan");
+  one->add_option("--plan", *plan_file, "The calendar, YAML")->required();
+  one->add_option("--person", who->person, "As the plan's roles have it")->required();
+  one->add_option("--role", who->role, "One of the person's roles")->required();
+  one->callback(
+      [who, plan_file, &run] { run = [who, plan_file] { return token(*plan_file, *who); }; });
+}
+
+}  // namespace covey::app
