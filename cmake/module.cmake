@@ -15,11 +15,12 @@ function(covey_module name)
   target_link_libraries(${name} PUBLIC ${arg_LIBRARIES} PRIVATE covey_warnings)
 endfunction()
 
-# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s])
+# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s] [LOCK name])
+# Tests with the same LOCK never run at once.
 # One executable per module; ctest sees every case by its own name. The target tests_LABEL builds
 # what carries that label.
 function(covey_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "" "TIMEOUT;LOCK" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
@@ -37,5 +38,5 @@ function(covey_test name)
   # its expression anywhere in it.
   list(JOIN arg_LABELS "+" labels)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    TEST_PREFIX "${name}/" PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}")
+    TEST_PREFIX "${name}/" PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}" RESOURCE_LOCK "${arg_LOCK}")
 endfunction()
