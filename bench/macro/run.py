@@ -96,6 +96,18 @@ def slope(sizes, costs):
     ).slope
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """A process that listens on loopback; ended by its own pid."""
 
@@ -362,6 +374,54 @@ class Bench:
                  f"DuckDB, the same moments: {seconds(theirs)}", theirs / median(ours),
                  "< 10 s at 5 M", None if self.quick else median(ours) < 10)
 
+    # R1: what following a rollout costs, apart from the balancer's own work.
+
+    def controller(self):
+        lines_per_second, length = 20_000, 10 if self.quick else 30
+        plan = self.work / "rollout.yaml"
+        free = [free_port() for _ in range(4)]
+        text = (ROOT / "plans/learner-platform.yaml").read_text()
+        for old, new in zip((8081, 8082, 8080), free):
+            text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+        text = re.sub(r"(?ms)^channels:.*?\n\n", "", text)
+        plan.write_text(text)
+        folder = self.work / "rollout"
+        server = Server(
+            [COVEY, "control", "--plan", plan, "--journal", folder, "--begin", "now", "--listen",
+             "127.0.0.1:0", "--collector", f"127.0.0.1:{free[3]}", "--reports",
+             self.work / "reports", "--compares-per-second", 0],
+            self.work / "control.log", listening=r"http://[^:]+:(\d+)")
+        try:
+            with server, socket.create_connection(("127.0.0.1", free[3])) as lines:
+                number, begun, cpu, wall = 0, time.monotonic(), None, None
+                while (now := time.monotonic() - begun) < length + 2:
+                    if cpu is None and now > 2:  # connections and first slots are behind us
+                        cpu, wall = cpu_seconds(server.process.pid), time.monotonic()
+                    out = []
+                    ms = int(time.time() * 1e3)
+                    while number < now * lines_per_second:
+                        number += 1
+                        arm = "c" if number % 10 == 0 else "b"
+                        text = (f"covey1 {number} 7 {ms} 3 200 -- {'candidate' if arm == 'c' else 'baseline'}"
+                                f" 0 {arm} 1000 {number * 7919 % 10000} {1500 + number % 3000}"
+                                f" us-east AAA-2013J%2F{number % 99991}")
+                        out.append(f"{len(text)} {text}")
+                    lines.sendall("".join(out).encode())
+                    time.sleep(0.02)
+                used = cpu_seconds(server.process.pid) - cpu
+                share = used / (time.monotonic() - wall)
+                metrics = server.get("/metrics")[1].decode()
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int((folder / "haproxy/haproxy.pid").read_text()), signal.SIGTERM)
+        taken = int(re.search(r"^covey_telemetry_lines_total (\d+)$", metrics, re.M)[1])
+        lost = int(re.search(r"^covey_telemetry_lines_lost_total (\d+)$", metrics, re.M)[1])
+        if taken < number * 0.99 or lost:
+            raise Failed(f"of {number} lines {taken} were taken in and {lost} lost")
+        self.raw["controller"] = {"lines": taken, "seconds": length, "core": share}
+        self.row("R1", f"following a rollout, {count(lines_per_second)} lines/s of 9 segments, slots of 5 s",
+                 f"{share * 100:.2g} % of a core", "", None, "< 5 % of a core", share < 0.05)
+
     # P5: ingest over HTTP.
 
     def serve(self, data, *options):
@@ -546,8 +606,8 @@ def main():
     parser.add_argument("--only", default="", help="rows, such as P1,P4")
     options = parser.parse_args()
     only = [row for row in options.only.upper().split(",") if row]
-    if unknown := [row for row in only if row not in {"E1", *(f"P{i}" for i in range(1, 11))}]:
-        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10 and E1")
+    if unknown := [row for row in only if row not in {"E1", "R1", *(f"P{i}" for i in range(1, 11))}]:
+        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10, E1 and R1")
     facts = machine()
     if facts["load_average_at_start"] > 0.5 * facts["cores"]:
         say(f"the machine is busy (load {facts['load_average_at_start']:.1f}): figures will be low")
@@ -561,6 +621,7 @@ def main():
         bench.step(["P3"], "one Lloyd pass", bench.lloyd)
         bench.step(["P4"], "import", bench.imports)
         bench.step(["E1"], "an experiment's analysis", bench.experiment)
+        bench.step(["R1"], "following a rollout", bench.controller)
         bench.step(["P5"], "ingest over HTTP", bench.posts)
         bench.step(["P6", "P7", "P9"], "a service with many learners", bench.service)
         bench.step(["P2", "P8", "P10"], "re-discovery, memory and growth", bench.growth)
