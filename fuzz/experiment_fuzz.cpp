@@ -2,18 +2,12 @@
 // and what is read keeps the limits the analysis relies on.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "experiment/definition.h"
+#include "require.h"
 
 using namespace covey::experiment;
-
-namespace {
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto read =

@@ -2,23 +2,17 @@
 // the end, what they accept obeys the stated limits, and what we encode is read back as it was.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "events/event.h"
 #include "http/json.h"
 #include "http/target.h"
+#include "require.h"
 #include "service/target.h"
 
 using namespace covey::http;
 using namespace covey::service;
-
-namespace {
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

@@ -3,21 +3,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "plan/check.h"
 #include "plan/show.h"
 #include "rehearsal/faults.h"
+#include "require.h"
 
 using namespace covey;
 using namespace covey::plan;
 
 namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 void require_rules(const std::vector<Rule>& rules) {
   for (const Rule& rule : rules) {

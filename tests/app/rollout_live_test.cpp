@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "eventually.h"
 #include "http_client.h"
 #include "process.h"
 
@@ -23,6 +24,8 @@
 // requests a second. Scaled like plans/demo.yaml, and shorter.
 namespace covey::app {
 namespace {
+
+using covey::testing::eventually;
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
@@ -204,14 +207,6 @@ class Live : public ::testing::Test {
       }
     }
     return out;
-  }
-  template <typename Holds>
-  bool eventually(Holds holds, std::chrono::seconds within) {
-    for (const auto end = Clock::now() + within; Clock::now() < end;) {
-      if (holds()) return true;
-      std::this_thread::sleep_for(50ms);
-    }
-    return false;
   }
   bool running(const char* phase, double seconds) {
     return eventually(

@@ -7,10 +7,13 @@
 
 #include <fmt/format.h>
 
+#include "eventually.h"
 #include "http/harness.h"
 
 namespace covey::haproxy {
 namespace {
+
+using covey::testing::eventually;
 
 using namespace std::chrono_literals;
 
@@ -54,14 +57,6 @@ struct ReceiverTest : ::testing::Test {
   void TearDown() override {
     receiver->stop();
     thread.join();
-  }
-  template <typename Holds>
-  bool eventually(Holds holds) {
-    for (int i = 0; i < 500; ++i) {
-      if (holds()) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
   }
 };
 

@@ -6,11 +6,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "eventually.h"
 #include "http/harness.h"
 #include "notify/queue.h"
 
 namespace covey::notify {
 namespace {
+
+using covey::testing::eventually;
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
@@ -112,14 +115,6 @@ struct QueueTest : ::testing::Test {
   void TearDown() override {
     queue->stop();
     thread.join();
-  }
-  template <typename Holds>
-  bool eventually(Holds holds) {
-    for (int i = 0; i < 500; ++i) {
-      if (holds()) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
   }
 };
 

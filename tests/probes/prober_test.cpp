@@ -5,11 +5,14 @@
 
 #include <thread>
 
+#include "eventually.h"
 #include "http/harness.h"
 #include "rollout/kit.h"
 
 namespace covey::probes {
 namespace {
+
+using covey::testing::eventually;
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
@@ -76,14 +79,6 @@ struct ProberTest : ::testing::Test {
     prober->stop();
     thread.join();
     probe.join();
-  }
-  template <typename Holds>
-  bool eventually(Holds holds) {
-    for (int i = 0; i < 1'500; ++i) {
-      if (holds()) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
   }
   rollout::CheckResult check(plan::Check what) {
     {
