@@ -2,9 +2,15 @@
 
 namespace covey {
 
-std::string escaped(std::string_view text) {
+namespace {
+
+std::string replaced(std::string_view text, std::string_view which) {
   std::string out;
   for (const char c : text) {
+    if (which.find(c) == which.npos) {
+      out += c;
+      continue;
+    }
     switch (c) {
       case '<':
         out += "&lt;";
@@ -18,14 +24,21 @@ std::string escaped(std::string_view text) {
       case '"':
         out += "&quot;";
         break;
-      case '\'':
-        out += "&#39;";
-        break;
       default:
-        out += c;
+        out += "&#39;";
     }
   }
   return out;
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+  return replaced(text, "<>&\"'");
+}
+
+std::string escaped_angles(std::string_view text) {
+  return replaced(text, "<>&");
 }
 
 std::string grouped(std::uint64_t number) {

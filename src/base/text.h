@@ -8,6 +8,8 @@ namespace covey {
 
 /// Text for HTML and SVG: < > & " ' as entities.
 std::string escaped(std::string_view text);
+/// Text that stands in no attribute, and whose reader knows no other entities: < > & alone.
+std::string escaped_angles(std::string_view text);
 
 /// 1234567 -> "1,234,567".
 std::string grouped(std::uint64_t number);

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "base/time.h"
 
 namespace covey::notify {
@@ -20,26 +21,6 @@ std::string_view severity(const Message& m) {
 std::string joined(const std::vector<std::string>& people) {
   std::string out;
   for (const std::string& person : people) out += (out.empty() ? "" : ", ") + person;
-  return out;
-}
-
-std::string slack_escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '&':
-        out += "&amp;";
-        break;
-      default:
-        out += c;
-    }
-  }
   return out;
 }
 
@@ -74,11 +55,11 @@ Json plain(const Message& m) {
 }
 
 Json slack(const Message& m) {
-  std::string text = "*" + slack_escaped(m.what.title) + "*";
+  std::string text = "*" + escaped_angles(m.what.title) + "*";
   if (m.what.severity)
     text = (m.what.resolved ? "resolved: " : std::string(severity(m)) + ": ") + text;
-  if (!m.what.text.empty()) text += "\n" + slack_escaped(m.what.text);
-  if (!m.what.people.empty()) text += "\nfor " + slack_escaped(joined(m.what.people));
+  if (!m.what.text.empty()) text += "\n" + escaped_angles(m.what.text);
+  if (!m.what.people.empty()) text += "\nfor " + escaped_angles(joined(m.what.people));
   if (!m.link.empty()) text += "\n<" + m.link + ">";
   return {{"text", std::move(text)}};
 }
