@@ -22,10 +22,10 @@
 #include "haproxy/receiver.h"
 #include "haproxy/runtime.h"
 #include "http/client.h"
+#include "http/exposition.h"
 #include "http/server.h"
 #include "log/rocks_log.h"
 #include "notify/queue.h"
-#include "plan/check.h"
 #include "probes/prober.h"
 #include "probes/prometheus.h"
 
@@ -56,8 +56,12 @@ class Channels final : public control::Channels {
   Channels(const plan::Plan& plan, std::string link, std::string run)
       : plan_(plan), link_(std::move(link)), run_(std::move(run)) {}
 
-  Result<void> open(const Clock& clock, std::function<void(rollout::What)> input) {
+  /// @param input  takes an incident
+  /// @param over   takes the key of one that is over
+  Result<void> open(const Clock& clock, std::function<void(rollout::What)> input,
+                    std::function<void(std::string)> over) {
     input_ = std::move(input);
+    over_ = std::move(over);
     for (const plan::Channel& channel : plan_.channels) {
       queues_.push_back(COVEY_TRY(notify::Queue::make(
           channel, {}, clock, [this, &clock](const plan::Channel& c, bool dead, std::string why) {
@@ -84,19 +88,16 @@ class Channels final : public control::Channels {
     }
     return out;
   }
-  std::string metrics() const {
-    std::string out =
-        "# HELP covey_notifications_total Messages to a channel, by what became of them.\n"
-        "# TYPE covey_notifications_total counter\n";
+  void write(http::Exposition& out) const {
     for (const auto& queue : queues_) {
       const auto c = queue->counters();
       for (const auto& [result, count] : {std::pair{"sent", c.sent}, std::pair{"failed", c.failed},
                                           std::pair{"dropped", c.dropped}}) {
-        out += fmt::format("covey_notifications_total{{channel=\"{}\",result=\"{}\"}} {}\n",
-                           queue->channel().name, result, count);
+        out.counter("covey_notifications_total", "Messages to a channel, by what became of them.",
+                    static_cast<double>(count),
+                    {{"channel", queue->channel().name}, {"result", result}});
       }
     }
-    return out;
   }
 
  private:
@@ -125,12 +126,15 @@ class Channels final : public control::Channels {
       input_(rollout::ReportIncident{
           plan::Severity::kMedium, "channel/" + channel.name,
           fmt::format("channel {} takes no messages: {}", channel.name, why), "notify"});
+    } else {
+      over_("channel/" + channel.name);
     }
   }
 
   const plan::Plan& plan_;
   std::string link_, run_;
   std::function<void(rollout::What)> input_;
+  std::function<void(std::string)> over_;
   std::vector<std::unique_ptr<notify::Queue>> queues_;
   std::vector<std::jthread> threads_;
 };
@@ -246,7 +250,8 @@ class ControlPlane {
         options_.link.empty() ? fmt::format("http://{}:{}", host_, port_) : options_.link;
     channels_.emplace(plan_, link, run_name_);
     COVEY_TRY_VOID(channels_->open(
-        clock_, [this](rollout::What what) { controller_->submit(std::move(what)); }));
+        clock_, [this](rollout::What what) { controller_->submit(std::move(what)); },
+        [this](const std::string& key) { controller_->resolve(key, "notify"); }));
     balancer_.emplace(settings_.files);
     controller_.emplace(plan_, control::Controller::Config{.reports = options_.reports}, *journal_,
                         *balancer_, *channels_, checks_, clock_);
@@ -319,7 +324,7 @@ class ControlPlane {
     control::ApiConfig config;
     config.version = COVEY_VERSION;
     config.effective_config = effective_config(options_, plan_).dump();
-    config.more_metrics = [this] { return channels_->metrics() + own_metrics(); };
+    config.more_metrics = [this] { return own_metrics(); };
     api_.emplace(std::move(config), *controller_, *journal_, tokens_, clock_);
     server_.emplace(io_, std::move(*api_acceptor_), *api_, clock_, http::ServerLimits{});
     receiver_.emplace(io_, std::move(*line_acceptor_), controller_->shape(), plan_.slot, clock_,
@@ -391,9 +396,10 @@ class ControlPlane {
   std::string own_metrics() const {
     const auto& c = receiver_->counters();
     const auto p = prober_->counters();
-    std::string out;
+    http::Exposition out;
+    channels_->write(out);
     const auto count = [&](const char* name, const char* help, std::uint64_t value) {
-      out += fmt::format("# HELP {} {}\n# TYPE {} counter\n{} {}\n", name, help, name, name, value);
+      out.counter(name, help, static_cast<double>(value));
     };
     count("covey_telemetry_lines_total", "Lines of the balancer taken in.", c.lines);
     count("covey_telemetry_lines_lost_total", "Lines whose number never came.", c.lost);
@@ -403,7 +409,7 @@ class ControlPlane {
     count("covey_probes_failed_total", "Those without a good answer.", p.probes_failed);
     count("covey_compared_total", "Learners asked of both services.", p.compared);
     count("covey_differed_total", "Those who were answered differently.", p.differed);
-    return out;
+    return out.text();
   }
 
   /// A balancer that has gone is started again; it begins with the share of the map file.

@@ -9,6 +9,7 @@
 
 #include "control/openapi.h"
 #include "control/report.h"
+#include "http/exposition.h"
 #include "http/target.h"
 #include "http/wait.h"
 #include "rollout/json.h"
@@ -423,13 +424,11 @@ Task<void> Api::read(Request& q, Response& r) {
   } else if (path == "/healthz" || path == "/readyz") {
     r.body = R"({"status":"ok"})";
   } else if (path == "/metrics") {
-    r.content_type = "text/plain; version=0.0.4";
-    r.body = controller_.view()->metrics + config_.more_metrics();
-    r.body += fmt::format(
-        "# HELP covey_control_tokens_refused_total Requests with a wrong token or none.\n"
-        "# TYPE covey_control_tokens_refused_total counter\n"
-        "covey_control_tokens_refused_total {}\n",
-        refused_tokens_.load());
+    http::Exposition own;
+    own.counter("covey_control_tokens_refused_total", "Requests with a wrong token or none.",
+                static_cast<double>(refused_tokens_.load()));
+    r.content_type = http::Exposition::kContentType;
+    r.body = controller_.view()->metrics + config_.more_metrics() + own.text();
   } else if (path == "/config") {
     r.body = config_.effective_config;
   } else if (path == "/openapi.json") {

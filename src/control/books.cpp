@@ -14,10 +14,7 @@ namespace {
 using rollout::Status;
 using telemetry::Arm;
 using telemetry::Duration;
-
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+using telemetry::seconds;
 
 std::optional<double> part(std::uint64_t of, std::uint64_t all) {
   if (all == 0) return std::nullopt;
@@ -40,12 +37,8 @@ Json maybe(const std::optional<Time>& at) {
   return at ? Json(format_time(*at)) : Json(nullptr);
 }
 
-std::string_view arm_name(Arm arm) {
-  return arm == Arm::kCandidate ? "candidate" : "baseline";
-}
-
 Json to_json(const Figures& f, const telemetry::Shape& shape) {
-  Json out = {{"arm", arm_name(f.arm)}};
+  Json out = {{"arm", telemetry::name(f.arm)}};
   if (f.segment) out["segment"] = shape.segments[*f.segment];
   out["requests"] = f.requests;
   out["per_second"] = f.per_second;
@@ -132,7 +125,8 @@ Json incident_json(const rollout::Incident& incident) {
   return out;
 }
 
-/// One word for what goes on.
+}  // namespace
+
 std::string_view situation(const Books& books) {
   const rollout::State& s = books.state;
   if (s.rolled_back) return s.rolled_back->verified ? "rolled back" : "rolling back";
@@ -143,8 +137,6 @@ std::string_view situation(const Books& books) {
   if (s.phases[s.at].status == Status::kRunning) return "running";
   return "waiting";
 }
-
-}  // namespace
 
 std::optional<Window> sliding(const Books& books) {
   const auto last = books.history.last();
@@ -248,77 +240,6 @@ Json series(const Books& books, Time from, Time to, std::size_t steps) {
     const Time begin = from + step * static_cast<std::int64_t>(i);
     if (const auto window = figures(books, begin, begin + step)) {
       out.push_back(to_json(*window, books.history.shape()));
-    }
-  }
-  return out;
-}
-
-std::string metrics(const Books& books) {
-  const rollout::State& s = books.state;
-  std::string out;
-  const auto family = [&](std::string_view name, std::string_view type, std::string_view help) {
-    out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  };
-  const auto gauge = [&](std::string_view name, std::string_view help, double value) {
-    family(name, "gauge", help);
-    out += fmt::format("{} {}\n", name, value);
-  };
-  gauge("covey_rollout_share_wanted", "Share of learners meant for the candidate, 0 to 1.",
-        rollout::wanted_share(books.plan, s) / 10'000.0);
-  if (s.seen) {
-    gauge("covey_rollout_share_seen", "Share that the balancer holds, 0 to 1.", *s.seen / 10'000.0);
-  }
-  gauge("covey_rollout_rolled_back", "1 after a roll back, until somebody starts again.",
-        s.rolled_back ? 1 : 0);
-  gauge("covey_rollout_held", "1 while somebody or a gate holds.",
-        situation(books) == "held" ? 1 : 0);
-  family("covey_rollout_phase", "gauge", "Standing of each phase; 1 for the one that is so.");
-  for (std::size_t i = 0; i < s.phases.size(); ++i) {
-    out +=
-        fmt::format("covey_rollout_phase{{phase=\"{}\",status=\"{}\"}} 1\n",
-                    rollout::phase_view(books.plan, i).name(), rollout::name(s.phases[i].status));
-  }
-  family("covey_rollout_incidents_open", "gauge", "Open incidents by severity.");
-  for (const auto severity : {plan::Severity::kCritical, plan::Severity::kHigh,
-                              plan::Severity::kMedium, plan::Severity::kLow}) {
-    const auto open = std::ranges::count_if(s.incidents, [&](const rollout::Incident& i) {
-      return i.open() && i.severity == severity;
-    });
-    out += fmt::format("covey_rollout_incidents_open{{severity=\"{}\"}} {}\n", plan::name(severity),
-                       open);
-  }
-  const auto last = books.history.last_complete();
-  if (last) {
-    gauge("covey_rollout_telemetry_age_seconds", "Since the last complete slot of telemetry.",
-          seconds(books.now - *last));
-  }
-  if (s.at < s.phases.size() && s.phases[s.at].extended_from) {
-    gauge("covey_rollout_gate_undecided_seconds", "Since the running phase's gate was undecided.",
-          seconds(books.now - *s.phases[s.at].extended_from));
-  }
-  const auto window = sliding(books);
-  if (!window) return out;
-  const auto per_arm = [&](std::string_view name, std::string_view help, auto value) {
-    family(name, "gauge", help);
-    for (const Figures* f : {&window->baseline, &window->candidate}) {
-      const std::optional<double> v = value(*f);
-      if (v) out += fmt::format("{}{{arm=\"{}\"}} {}\n", name, arm_name(f->arm), *v);
-    }
-  };
-  per_arm("covey_rollout_requests_per_second", "Requests of the sliding window.",
-          [](const Figures& f) { return std::optional(f.per_second); });
-  per_arm("covey_rollout_error_rate", "Wrong answers over answers, of the sliding window.",
-          [](const Figures& f) { return f.error_rate; });
-  per_arm("covey_rollout_availability", "Answered over sent, of the sliding window.",
-          [](const Figures& f) { return f.availability; });
-  per_arm("covey_rollout_cache_hit_ratio", "Look-ups answered with a cohort, of the window.",
-          [](const Figures& f) { return f.cache_hits; });
-  family("covey_rollout_latency_seconds", "gauge", "Quantiles of the sliding window.");
-  for (const Figures* f : {&window->baseline, &window->candidate}) {
-    for (std::size_t i = 0; i < f->latency.size(); ++i) {
-      if (!f->latency[i]) continue;
-      out += fmt::format("covey_rollout_latency_seconds{{arm=\"{}\",quantile=\"{}\"}} {}\n",
-                         arm_name(f->arm), Figures::kQuantiles[i], *f->latency[i]);
     }
   }
   return out;

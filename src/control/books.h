@@ -58,11 +58,12 @@ Json to_json(const Window& window, const telemetry::Shape& shape);
 /// The target that answers with the same figures: a report names it beside them.
 std::string figures_query(Time from, Time to);
 
+/// One word for what goes on: waiting, running, held, failed, passed, finished, rolling back,
+/// rolled back.
+std::string_view situation(const Books& books);
 /// GET /v1/rollout.
 Json status(const Books& books);
 /// Figures of each of `steps` equal parts of (from, to].
 Json series(const Books& books, Time from, Time to, std::size_t steps);
-/// Text exposition for Prometheus.
-std::string metrics(const Books& books);
 
 }  // namespace covey::control

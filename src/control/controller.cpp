@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "control/metrics.h"
 #include "control/report.h"
 #include "rollout/json.h"
 
@@ -71,6 +72,18 @@ void Controller::submit(rollout::What what, Answer answer) {
     return done;
   });
   if (!posted) answer(fail(Errc::kRetryLater, "the controller is stopping"));
+}
+
+void Controller::resolve(std::string key, std::string by) {
+  post([this, key = std::move(key), by = std::move(by)]() -> Result<void> {
+    for (const auto& incident : driver_->state().incidents) {
+      if (!incident.open() || incident.key != key) continue;
+      COVEY_TRY_VOID(take(rollout::Resolve{incident.id, by}, nullptr));
+      break;  // of a key only one is open; and the list is another now
+    }
+    publish();
+    return {};
+  });
 }
 
 void Controller::add_slots(std::vector<ClosedSlot> slots) {

@@ -77,6 +77,8 @@ class Controller final : private rollout::Outside {
   using Answer = std::function<void(const Result<Decisions>&)>;
   /// `answer` is called on run()'s thread, once, with what was decided. kFull at once.
   void submit(rollout::What what, Answer answer = {});
+  /// Resolves the open incident of this key, if there is one.
+  void resolve(std::string key, std::string by);
   /// Slots come in order, each `plan.slot` after the last; the newest makes the core look.
   void add_slots(std::vector<telemetry::ClosedSlot> slots);
   /// Levels of an arm's machine; they count in the next slot.

@@ -1,22 +1,17 @@
 #include "service/metrics.h"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
-#include <limits>
 #include <sstream>
 #include <utility>
 
+#include "http/exposition.h"
+
 namespace covey::service {
 namespace {
-
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
 
 // Every status the service can send; the last place catches what is forgotten here.
 constexpr std::array<unsigned, 20> kStatuses = {200, 400, 404, 405, 408, 409, 410, 413, 414, 415,
@@ -40,17 +35,13 @@ struct Histogram {
     sum_ns.fetch_add(ns, std::memory_order_relaxed);
   }
   // `scale` turns nanoseconds into the unit of the bounds.
-  ClientMetric metric(const std::array<double, kBounds>& bounds, double scale) const {
-    ClientMetric m;
-    std::uint64_t below = 0;
-    for (std::size_t i = 0; i <= kBounds; ++i) {
-      below += bucket[i].load(std::memory_order_relaxed);
-      m.histogram.bucket.push_back(
-          {below, i < kBounds ? bounds[i] : std::numeric_limits<double>::infinity()});
-    }
-    m.histogram.sample_count = below;
-    m.histogram.sample_sum = static_cast<double>(sum_ns.load(std::memory_order_relaxed)) * scale;
-    return m;
+  void write(http::Exposition& out, std::string_view name, std::string_view help,
+             const std::array<double, kBounds>& bounds, double scale,
+             http::Exposition::Labels labels = {}) const {
+    std::array<std::uint64_t, kBounds + 1> counts;
+    std::ranges::transform(bucket, counts.begin(), [](const Counter& c) { return c.load(); });
+    out.histogram(name, help, bounds, counts, static_cast<double>(sum_ns.load()) * scale,
+                  std::move(labels));
   }
   bool empty() const {
     return std::ranges::all_of(bucket, [](const Counter& c) { return c == 0; });
@@ -60,21 +51,6 @@ struct Histogram {
 std::size_t status_index(unsigned status) {
   const auto at = std::find(kStatuses.begin(), kStatuses.end() - 1, status);
   return static_cast<std::size_t>(at - kStatuses.begin());
-}
-
-MetricFamily family(std::string name, std::string help, MetricType type) {
-  MetricFamily f;
-  f.name = std::move(name);
-  f.help = std::move(help);
-  f.type = type;
-  return f;
-}
-
-ClientMetric valued(MetricType type, double value, std::vector<ClientMetric::Label> labels = {}) {
-  ClientMetric m;
-  m.label = std::move(labels);
-  (type == MetricType::Counter ? m.counter.value : m.gauge.value) = value;
-  return m;
 }
 
 double number(const Counter& counter) {
@@ -195,64 +171,50 @@ void Metrics::discovery(std::chrono::duration<double, std::milli> took) noexcept
 }
 
 std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounters* server) const {
-  std::vector<MetricFamily> all;
-  const auto add = [&](std::string name, std::string help, MetricType type, double value) {
-    all.push_back(family(std::move(name), std::move(help), type));
-    all.back().metric.push_back(valued(type, value));
+  http::Exposition out;
+  const auto count = [&](std::string_view name, std::string_view help, double value) {
+    out.counter(name, help, value);
   };
-  const auto count = [&](std::string name, std::string help, double value) {
-    add(std::move(name), std::move(help), MetricType::Counter, value);
-  };
-  const auto gauge = [&](std::string name, std::string help, double value) {
-    add(std::move(name), std::move(help), MetricType::Gauge, value);
+  const auto gauge = [&](std::string_view name, std::string_view help, double value) {
+    out.gauge(name, help, value);
   };
 
-  MetricFamily requests =
-      family("covey_http_requests_total", "Requests answered.", MetricType::Counter);
-  MetricFamily durations =
-      family("covey_http_request_duration_seconds",
-             "From a request's first byte to its answer's last.", MetricType::Histogram);
+  constexpr std::string_view kRequests = "covey_http_requests_total";
+  constexpr std::string_view kRequestsHelp = "Requests answered.";
+  out.family(kRequests, kRequestsHelp, true);
   for (const auto& route : state_->routes) {
     for (std::size_t m = 0; m < kMethods; ++m) {
       for (std::size_t s = 0; s < kStatuses.size(); ++s) {
         const double n = number(route->requests[m][s]);
         if (n == 0) continue;
-        requests.metric.push_back(valued(
-            MetricType::Counter, n,
+        out.counter(
+            kRequests, kRequestsHelp, n,
             {{"route", route->name},
              {"method", std::string(name(static_cast<Method>(m)))},
-             {"code", kStatuses[s] == 0 ? std::string("other") : std::to_string(kStatuses[s])}}));
+             {"code", kStatuses[s] == 0 ? std::string("other") : std::to_string(kStatuses[s])}});
       }
     }
     if (route->duration.empty()) continue;
-    durations.metric.push_back(route->duration.metric(kSeconds, 1e-9));
-    durations.metric.back().label = {{"route", route->name}};
+    route->duration.write(out, "covey_http_request_duration_seconds",
+                          "From a request's first byte to its answer's last.", kSeconds, 1e-9,
+                          {{"route", route->name}});
   }
-  all.push_back(std::move(requests));
-  all.push_back(std::move(durations));
-
-  MetricFamily refused = family("covey_requests_refused_total",
-                                "Requests turned away, by problem type.", MetricType::Counter);
   for (std::size_t i = 0; i < kReasons.size(); ++i) {
-    refused.metric.push_back(valued(MetricType::Counter, number(state_->refused[i]),
-                                    {{"reason", std::string(kReasons[i])}}));
+    out.counter("covey_requests_refused_total", "Requests turned away, by problem type.",
+                number(state_->refused[i]), {{"reason", std::string(kReasons[i])}});
   }
-  all.push_back(std::move(refused));
-
-  all.push_back(family("covey_learner_lookups_total", "Look-ups of a learner, by what was found.",
-                       MetricType::Counter));
-  all.back().metric.push_back(
-      valued(MetricType::Counter, number(state_->known), {{"result", "known"}}));
-  all.back().metric.push_back(
-      valued(MetricType::Counter, number(state_->unknown), {{"result", "unknown"}}));
+  for (const auto& [result, value] :
+       {std::pair{"known", &state_->known}, std::pair{"unknown", &state_->unknown}}) {
+    out.counter("covey_learner_lookups_total", "Look-ups of a learner, by what was found.",
+                number(*value), {{"result", result}});
+  }
   count("cohort_cache_hits_total", "Look-ups answered with a cohort of the published discovery.",
         number(state_->hits));
   count("cohort_cache_misses_total",
         "Look-ups of an active learner that no published discovery could give a cohort.",
         number(state_->misses));
-  all.push_back(family("cohort_discovery_latency_ms", "Runs of discovery, milliseconds.",
-                       MetricType::Histogram));
-  all.back().metric.push_back(state_->discovery.metric(kMilliseconds, 1e-6));
+  state_->discovery.write(out, "cohort_discovery_latency_ms", "Runs of discovery, milliseconds.",
+                          kMilliseconds, 1e-6);
 
   if (server != nullptr) {
     gauge("covey_http_connections", "Open connections.",
@@ -267,9 +229,8 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
   }
 
   const double rss = resident_bytes();
-  MetricFamily memory = family("covey_memory_bytes", "Memory in use, by part.", MetricType::Gauge);
   const auto part = [&](const char* label, double bytes) {
-    memory.metric.push_back(valued(MetricType::Gauge, bytes, {{"part", label}}));
+    out.gauge("covey_memory_bytes", "Memory in use, by part.", bytes, {{"part", label}});
   };
   part("process_rss", rss);
   if (analyzer != nullptr) {
@@ -306,7 +267,6 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
     gauge("covey_id_index_bytes", "Memory of the id index, bytes.",
           static_cast<double>(log.id_index_bytes));
   }
-  all.push_back(std::move(memory));
 
   const Machine whole = machine();
   count("covey_machine_cpu_seconds_total", "Busy time of the machine's processors, seconds.",
@@ -325,9 +285,7 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
   gauge("process_resident_memory_bytes", "Resident memory, bytes.", rss);
   gauge("process_start_time_seconds", "Start, seconds since 1970.", state_->started);
 
-  std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, all);
-  return std::move(out).str();
+  return out.text();
 }
 
 }  // namespace covey::service

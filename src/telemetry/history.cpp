@@ -16,6 +16,10 @@ std::size_t place(Arm arm) {
 
 }  // namespace
 
+std::string_view name(Arm arm) {
+  return arm == Arm::kCandidate ? "candidate" : "baseline";
+}
+
 Shape Shape::of(std::vector<std::string> segments, std::vector<Duration> slower_than) {
   segments.emplace_back("other");
   std::ranges::sort(slower_than);

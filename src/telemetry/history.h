@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -15,8 +16,13 @@ namespace covey::telemetry {
 
 using Duration = std::chrono::microseconds;
 
+inline double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 enum class Arm : std::uint8_t { kBaseline, kCandidate };
 inline constexpr std::size_t kArms = 2;
+std::string_view name(Arm arm);  ///< "baseline", "candidate"
 
 /// What is told apart: segments, and the latencies requests are counted against. The limits of a
 /// plan are counted exactly, so that a gate on P99 is a statement on counts, not on a histogram.
