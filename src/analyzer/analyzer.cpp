@@ -104,6 +104,7 @@ struct Analyzer::State {
   }
 
   void fold(std::span<const Batch* const> batches, Parallel& with);
+  void count_activity(const Batch& batch);
   void release_held(bool force_check);
   Result<void> recover(const std::function<void(const Progress&)>& report);
   Result<bool> load_snapshot(const std::function<void(const Progress&)>& report);
@@ -260,6 +261,18 @@ Result<void> Analyzer::State::recover(const std::function<void(const Progress&)>
   });
 }
 
+void Analyzer::State::count_activity(const Batch& batch) {
+  std::uint64_t practice = 0;
+  std::vector<events::Attribute> attributes;
+  for (std::uint32_t e = 0; e < batch.size(); ++e) {
+    practice += batch.type(e) == events::EventType::kPractice;
+    if (batch.type(e) != events::EventType::kPurchase) continue;
+    const events::Event purchase = batch.event(e, attributes);
+    counters.revenue.add(purchase.currency, purchase.amount.value_or(0));
+  }
+  counters.practice += practice;
+}
+
 // One fsync for the group, then the fold, then the acknowledgements.
 void Analyzer::State::store(std::vector<Item>& group) {
   struct Work {
@@ -340,6 +353,7 @@ void Analyzer::State::store(std::vector<Item>& group) {
     }
   }
   fold(batches, parallel);
+  for (const Batch* batch : batches) count_activity(*batch);
   events_since_snapshot += events;
   counters.ingest_lag_us.store(
       std::chrono::duration_cast<std::chrono::microseconds>(clock.now() - group.front().submitted)
@@ -583,6 +597,17 @@ const learners::Engine& Analyzer::engine() const {
 const log::Log& Analyzer::log() const {
   return state_->log;
 }
+void Revenue::add(std::string_view currency, double amount) {
+  const std::lock_guard lock(mutex_);
+  const auto at = amounts_.find(currency);
+  (at == amounts_.end() ? amounts_.emplace(currency, 0).first : at)->second += amount;
+}
+
+Revenue::ByCurrency Revenue::all() const {
+  const std::lock_guard lock(mutex_);
+  return amounts_;
+}
+
 const Counters& Analyzer::counters() const {
   return state_->counters;
 }

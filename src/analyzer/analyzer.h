@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,12 +52,26 @@ struct Progress {
   std::uint64_t done = 0, total = 0;  ///< bytes or records
 };
 
+/// Amounts of the purchases stored since the start, by currency. From any thread.
+class Revenue {
+ public:
+  using ByCurrency = std::map<std::string, double, std::less<>>;
+  void add(std::string_view currency, double amount);
+  ByCurrency all() const;
+
+ private:
+  mutable std::mutex mutex_;
+  ByCurrency amounts_;
+};
+
 struct Counters {
   std::atomic<std::uint64_t> accepted{0}, duplicates{0}, rejected{0}, groups{0}, refused{0};
   std::atomic<std::uint64_t> queued_bytes{0};
   std::atomic<std::int64_t> newest_event_us{0};
   std::atomic<std::uint64_t> snapshots{0}, snapshot_failures{0};
   std::atomic<std::int64_t> ingest_lag_us{0};  ///< from submit to acknowledgement, last group
+  std::atomic<std::uint64_t> practice{0};      ///< practice events stored
+  Revenue revenue;
 };
 
 /// The one door to the analyzer: events in, durable; traits and cohorts out.

@@ -53,6 +53,8 @@ Json to_json(const Figures& f, const telemetry::Shape& shape) {
     out["memory"] = maybe(f.memory);
     out["network"] = maybe(f.network);
     out["cache_hits"] = maybe(f.cache_hits);
+    out["revenue_per_minute"] = maybe(f.revenue_per_minute);
+    out["practice_per_minute"] = maybe(f.practice_per_minute);
   }
   return out;
 }
@@ -163,6 +165,10 @@ std::optional<Window> figures(const Books& books, Time from, Time to) {
     all.memory = part(levels.memory, levels.samples * 1'000'000);
     all.network = part(levels.network, levels.network_samples * 1'000'000);
     all.cache_hits = part(levels.cache_hits, levels.lookups);
+    if (known > 0 && levels.samples > 0) {
+      all.revenue_per_minute = static_cast<double>(levels.revenue) / 1e6 / (known / 60);
+      all.practice_per_minute = static_cast<double>(levels.practice) / (known / 60);
+    }
     for (std::size_t s = 0; s < sums->segments(); ++s) {
       const telemetry::Counts counts = sums->counts(arm, s);
       if (counts.sent == 0) continue;
@@ -176,6 +182,16 @@ std::optional<Window> figures(const Books& books, Time from, Time to) {
   return out;
 }
 
+std::optional<double> revenue_delta(const Window& window) {
+  const auto per_request = [](const Figures& f) -> std::optional<double> {
+    if (!f.revenue_per_minute || f.per_second <= 0) return std::nullopt;
+    return *f.revenue_per_minute / (60 * f.per_second);
+  };
+  const auto candidate = per_request(window.candidate), baseline = per_request(window.baseline);
+  if (!candidate || !baseline || *baseline <= 0) return std::nullopt;
+  return *candidate / *baseline - 1;
+}
+
 Json to_json(const Window& window, const telemetry::Shape& shape) {
   Json segments = Json::array();
   for (const Figures& f : window.segments) segments.push_back(to_json(f, shape));
@@ -184,6 +200,7 @@ Json to_json(const Window& window, const telemetry::Shape& shape) {
           {"missing_s", seconds(window.missing)},
           {"baseline", to_json(window.baseline, shape)},
           {"candidate", to_json(window.candidate, shape)},
+          {"revenue_delta", maybe(revenue_delta(window))},
           {"segments", std::move(segments)}};
 }
 

@@ -41,6 +41,9 @@ struct Figures {
   std::array<std::optional<double>, 4> latency = {};
   static constexpr std::array<double, 4> kQuantiles = {0.5, 0.95, 0.99, 0.999};
   std::optional<double> cpu, memory, network, cache_hits;  ///< fractions
+  /// Per minute of known time: what the arm's learners paid (the plan's currency), and how often
+  /// they practised. Only over all segments.
+  std::optional<double> revenue_per_minute, practice_per_minute;
 };
 
 /// Figures over (from, to], as far as that is kept. Nothing: no telemetry of it.
@@ -51,6 +54,10 @@ struct Window {
   std::vector<Figures> segments;  ///< of both arms, those with requests
 };
 std::optional<Window> figures(const Books& books, Time from, Time to);
+/// How much more, relatively, the candidate's learners paid than the baseline's, each per request
+/// served, for the arms differ in size. Nothing where either has none. A reading, not a gate: those
+/// judge revenue per learner by an experiment.
+std::optional<double> revenue_delta(const Window& window);
 /// The sliding window that ends with the newest slot.
 std::optional<Window> sliding(const Books& books);
 Json to_json(const Window& window, const telemetry::Shape& shape);

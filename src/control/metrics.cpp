@@ -31,6 +31,10 @@ void write_window(http::Exposition& out, const Window& window) {
           [](const Figures& f) { return f.cpu; });
   per_arm("covey_rollout_memory_ratio", "Used part of the memory of the arm's machine.",
           [](const Figures& f) { return f.memory; });
+  per_arm("covey_rollout_revenue_per_minute", "Paid by the arm's learners, in the plan's currency.",
+          [](const Figures& f) { return f.revenue_per_minute; });
+  per_arm("covey_rollout_practice_per_minute", "Practice events of the arm's learners.",
+          [](const Figures& f) { return f.practice_per_minute; });
   for (const Figures* f : {&window.baseline, &window.candidate}) {
     for (std::size_t i = 0; i < f->latency.size(); ++i) {
       if (!f->latency[i]) continue;

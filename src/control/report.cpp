@@ -56,8 +56,8 @@ Section figures_section(const Books& books, Time begin, Time end, std::string he
   }
   const Figures &b = window->baseline, &c = window->candidate;
   Table table{{"figure", "candidate", "baseline"}, {}};
-  const auto row = [&](const char* name, std::string candidate, std::string baseline) {
-    table.rows.push_back({name, std::move(candidate), std::move(baseline)});
+  const auto row = [&](std::string_view name, std::string candidate, std::string baseline) {
+    table.rows.push_back({std::string(name), std::move(candidate), std::move(baseline)});
   };
   row("requests", grouped(c.requests), grouped(b.requests));
   row("requests a second", fmt::format("{:.1f}", c.per_second),
@@ -72,6 +72,13 @@ Section figures_section(const Books& books, Time begin, Time end, std::string he
   row("CPU", percent(c.cpu, 1), percent(b.cpu, 1));
   row("memory", percent(c.memory, 1), percent(b.memory, 1));
   row("network", percent(c.network, 1), percent(b.network, 1));
+  const auto per_minute = [](const std::optional<double>& v) {
+    return v ? fmt::format("{:.2f}", *v) : std::string("-");
+  };
+  row(fmt::format("revenue a minute, {}", books.plan.currency), per_minute(c.revenue_per_minute),
+      per_minute(b.revenue_per_minute));
+  row("practice events a minute", per_minute(c.practice_per_minute),
+      per_minute(b.practice_per_minute));
   out.blocks.emplace_back(std::move(table));
   const Duration whole = to - from;
   out.blocks.emplace_back(fmt::format(

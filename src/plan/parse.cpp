@@ -381,6 +381,14 @@ Result<Plan> parse_plan(std::string file, std::string_view yaml) {
     if (out.alpha <= 0) alpha->fault("must be greater than 0%");
   }
   if (const auto margin = top.get("margin")) out.margin = margin->percent(0, 10);
+  if (const auto currency = top.get("currency")) {
+    out.currency = currency->text();
+    const bool good = out.currency.size() == 3 && std::ranges::all_of(out.currency, [](char c) {
+                        return c >= 'A' && c <= 'Z';
+                      });
+    if (!good && !currency->faulty())
+      currency->fault("is three capital letters, as EUR (ISO 4217)");
+  }
   if (const auto slot = top.get("slot")) out.slot = positive(*slot);
   if (const auto window = top.get("window")) {
     out.window = positive(*window);

@@ -146,8 +146,9 @@ struct Plan {
   Service baseline, candidate;
   std::string listen;  ///< the balancer's address
   Traffic traffic;
-  double alpha = 0.01;  ///< chance to pass, and chance to fail, a stage wrongly
-  double margin = 0.2;  ///< how much worse than the baseline, relatively, is still as good
+  double alpha = 0.01;           ///< chance to pass, and chance to fail, a stage wrongly
+  std::string currency = "USD";  ///< of revenue, ISO 4217
+  double margin = 0.2;           ///< how much worse than the baseline, relatively, is still as good
   Duration slot = std::chrono::seconds(5);     ///< of telemetry
   Duration window = std::chrono::seconds(60);  ///< that slides: what a breach is seen in
   std::vector<std::string> segments;

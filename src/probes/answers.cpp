@@ -73,8 +73,9 @@ std::optional<std::string> difference(std::string_view baseline, std::string_vie
   return Compare{tolerance, except}(a, b, "");
 }
 
-Gauges read_gauges(std::string_view text) {
+Gauges read_gauges(std::string_view text, std::string_view currency) {
   Gauges out;
+  const std::string revenue = fmt::format("covey_revenue_total{{currency=\"{}\"}}", currency);
   const std::pair<std::string_view, std::optional<double>*> kNames[] = {
       {"covey_machine_cpu_seconds_total", &out.cpu_seconds},
       {"covey_machine_cpus", &out.cpus},
@@ -84,6 +85,8 @@ Gauges read_gauges(std::string_view text) {
       {"covey_machine_network_bytes_per_second", &out.network_bytes_per_second},
       {"cohort_cache_hits_total", &out.cache_hits},
       {"cohort_cache_misses_total", &out.cache_misses},
+      {revenue, &out.revenue},
+      {"covey_practice_events_total", &out.practice},
   };
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -132,6 +135,14 @@ telemetry::Levels levels_between(const Gauges& before, const Gauges& after, doub
     out.cache_hits = static_cast<std::uint64_t>(grown(before.cache_hits, after.cache_hits));
     out.lookups =
         out.cache_hits + static_cast<std::uint64_t>(grown(before.cache_misses, after.cache_misses));
+  }
+  // A currency is first told with its first purchase: until then nothing was paid in it.
+  constexpr double kMost = 1e12;  // of one reading: beyond it a counter is damaged
+  if (before.practice && after.practice) {
+    const double paid = after.revenue ? grown(before.revenue.value_or(0), after.revenue) : 0.0;
+    if (paid >= 0 && paid < kMost) out.revenue = static_cast<std::uint64_t>(paid * 1e6 + 0.5);
+    const double practised = grown(before.practice, after.practice);
+    if (practised < kMost) out.practice = static_cast<std::uint64_t>(practised);
   }
   return out;
 }

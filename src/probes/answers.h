@@ -20,9 +20,11 @@ struct Gauges {
   std::optional<double> memory_used, memory_total;
   std::optional<double> network_bytes, network_bytes_per_second;  ///< carried; what it can carry
   std::optional<double> cache_hits, cache_misses;
+  std::optional<double> revenue, practice;  ///< of the currency asked for; practice events
 };
 /// Reads Prometheus text; lines that are none are passed over.
-Gauges read_gauges(std::string_view text);
+/// @param currency  ISO 4217: of amounts in others nothing is read, for they can't be added up
+Gauges read_gauges(std::string_view text, std::string_view currency = "USD");
 
 /// What happened between two readings `seconds` apart. Levels that neither tells stay unmeasured
 /// (one sample less), those of a process that began anew count from its start.

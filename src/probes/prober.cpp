@@ -85,7 +85,7 @@ void Prober::scrape() {
       last.gauges.reset();
       continue;
     }
-    const Gauges now = read_gauges(answer->body);
+    const Gauges now = read_gauges(answer->body, plan_.currency);
     const nanoseconds at = clock_.now();
     if (last.gauges) {
       ports_.levels(arm, levels_between(*last.gauges, now,

@@ -239,6 +239,13 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
     count("covey_events_duplicate_total", "Rows recognised as stored before.",
           number(c.duplicates));
     count("covey_events_rejected_total", "Rows sent to the quarantine.", number(c.rejected));
+    count("covey_practice_events_total", "Practice events stored since the start.",
+          number(c.practice));
+    out.family("covey_revenue_total", "Amounts of purchases stored since the start.", true);
+    for (const auto& [currency, amount] : c.revenue.all()) {
+      out.counter("covey_revenue_total", "Amounts of purchases stored since the start.", amount,
+                  {{"currency", currency}});
+    }
     count("covey_ingest_groups_total", "Groups stored, one fsync each.", number(c.groups));
     count("covey_ingest_refused_total", "Batches refused because a limit was reached.",
           number(c.refused));

@@ -8,7 +8,6 @@ namespace covey::telemetry {
 namespace {
 
 constexpr std::size_t kPlain = 3;  // sent, unanswered, wrong
-constexpr std::size_t kLevels = 7;
 
 std::size_t place(Arm arm) {
   return static_cast<std::size_t>(arm);
@@ -42,12 +41,14 @@ void Levels::operator+=(const Levels& other) {
   cache_hits += other.cache_hits;
   lookups += other.lookups;
   network_samples += other.network_samples;
+  revenue += other.revenue;
+  practice += other.practice;
 }
 
 Sums::Sums(const Shape& shape)
     : segments_(shape.segments.size()),
       limits_(shape.slower_than.size()),
-      sums_(kArms * segments_ * (kPlain + 2 * limits_) + kArms * kLevels) {}
+      sums_(kArms * segments_ * (kPlain + 2 * limits_) + kArms * Levels::kNumbers) {}
 
 std::uint64_t* Sums::cell(Arm arm, std::size_t segment) {
   COVEY_CHECK(segment < segments_);
@@ -78,8 +79,8 @@ Counts Sums::counts(Arm arm) const {
 
 Levels Sums::levels(Arm arm) const {
   const std::uint64_t* at =
-      sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * kLevels;
-  return {at[0], at[1], at[2], at[3], at[4], at[5], at[6]};
+      sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * Levels::kNumbers;
+  return {at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8]};
 }
 
 void Sums::add(Arm arm, std::size_t segment, bool answered, bool right, Duration latency,
@@ -112,7 +113,7 @@ void Sums::add(Arm arm, std::size_t segment, std::uint64_t sent, std::uint64_t u
 
 void Sums::add(Arm arm, const Levels& levels) {
   std::uint64_t* at =
-      sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * kLevels;
+      sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * Levels::kNumbers;
   at[0] += levels.samples;
   at[1] += levels.cpu;
   at[2] += levels.memory;
@@ -120,6 +121,8 @@ void Sums::add(Arm arm, const Levels& levels) {
   at[4] += levels.cache_hits;
   at[5] += levels.lookups;
   at[6] += levels.network_samples;
+  at[7] += levels.revenue;
+  at[8] += levels.practice;
 }
 
 void Sums::operator+=(const Sums& other) {

@@ -48,10 +48,14 @@ struct Counts {
 
 /// Levels of one arm's machines: sums over samples, so that means can be taken of any window.
 struct Levels {
+  static constexpr std::size_t kNumbers = 9;
   std::uint64_t samples = 0;
   std::uint64_t cpu = 0, memory = 0, network = 0;  ///< used parts per million, summed
   std::uint64_t cache_hits = 0, lookups = 0;
   std::uint64_t network_samples = 0;  ///< apart: few machines know what their link can carry
+  /// What the arm's learners did, as it came in: paid, in millionths of the plan's currency, and
+  /// practised.
+  std::uint64_t revenue = 0, practice = 0;
 
   void operator+=(const Levels& other);
 };
@@ -89,7 +93,7 @@ class Sums {
   std::uint64_t* cell(Arm arm, std::size_t segment);
   const std::uint64_t* cell(Arm arm, std::size_t segment) const;
   std::size_t segments_, limits_;
-  std::vector<std::uint64_t> sums_;  ///< (arm × segment × counters), then (arm × 6) of levels
+  std::vector<std::uint64_t> sums_;  ///< (arm × segment × counters), then (arm × 9) of levels
   mutable std::array<std::vector<std::uint64_t>, kArms> over_segments_;
 };
 

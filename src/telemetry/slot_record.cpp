@@ -3,7 +3,10 @@
 namespace covey::telemetry {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr char kVersion = 2;
+// Version 1 had no revenue and practice: the last two numbers of each arm's levels, which come
+// last.
+constexpr std::size_t kLevelsOfVersion1 = 7;
 constexpr std::size_t kBucketsMax = 4'096;
 
 // LEB128: nearly all counters of a slot are small or zero.
@@ -53,13 +56,20 @@ Result<ClosedSlot> decode_slot(const Shape& shape, std::string_view bytes) {
   const auto damaged = [](const char* what) {
     return fail(Errc::kCorrupt, std::string("a slot of telemetry is damaged: ") + what);
   };
-  if (bytes.empty() || bytes.front() != kVersion) return damaged("an unknown version");
+  const bool old = !bytes.empty() && bytes.front() == 1;
+  if (bytes.empty() || (bytes.front() != kVersion && !old)) return damaged("an unknown version");
   Reader in{bytes.substr(1)};
   ClosedSlot out{
       Time(Duration(static_cast<Duration::rep>(in.take()))), Sums(shape), in.take() == 1, {}};
   const auto numbers = out.sums.numbers();
-  if (in.take() != numbers.size()) return damaged("it has other segments or limits than the plan");
-  for (std::uint64_t& n : numbers) n = in.take();
+  const std::size_t levels = numbers.size() - kArms * Levels::kNumbers;
+  const std::size_t kept = old ? kLevelsOfVersion1 : Levels::kNumbers;
+  if (in.take() != levels + kArms * kept) {
+    return damaged("it has other segments or limits than the plan");
+  }
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (i < levels || (i - levels) % Levels::kNumbers < kept) numbers[i] = in.take();
+  }
   for (Histogram& h : out.latencies) {
     const std::uint64_t buckets = in.take();
     if (buckets > kBucketsMax) return damaged("too many buckets");

@@ -72,6 +72,24 @@ TEST(Levels, AProcessThatBeganAnewCountsFromItsStart) {
   EXPECT_EQ(levels.lookups, 4u);
 }
 
+// Goal: revenue is of one currency, counted from nothing before the first purchase and from the
+// start of a process that began anew.
+TEST(Levels, RevenueIsOfOneCurrency) {
+  constexpr std::string_view kQuiet = "covey_practice_events_total 10\n";
+  constexpr std::string_view kPaid =
+      "covey_practice_events_total 16\n"
+      "covey_revenue_total{currency=\"EUR\"} 12.5\n"
+      "covey_revenue_total{currency=\"USD\"} 99\n";
+  const auto paid = levels_between(read_gauges(kQuiet, "EUR"), read_gauges(kPaid, "EUR"), 5);
+  EXPECT_EQ(paid.revenue, 12'500'000u);
+  EXPECT_EQ(paid.practice, 6u);
+  const auto other = levels_between(read_gauges(kQuiet, "JPY"), read_gauges(kPaid, "JPY"), 5);
+  EXPECT_EQ(other.revenue, 0u);
+  const auto anew = levels_between(read_gauges(kPaid, "EUR"), read_gauges(kQuiet, "EUR"), 5);
+  EXPECT_EQ(anew.revenue, 0u);
+  EXPECT_EQ(anew.practice, 10u);
+}
+
 TEST(Levels, WhatIsNotToldIsNotMeasured) {
   const auto levels = levels_between(read_gauges(""), read_gauges(""), 5);
   EXPECT_EQ(levels.samples, 0u);

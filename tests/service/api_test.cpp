@@ -592,6 +592,13 @@ TEST_F(ApiTest, CountsWhatHappens) {
   EXPECT_EQ(value("cohort_discovery_latency_ms_count"), 0);
   ASSERT_EQ(ask(post("/v1/discover", "")).status, 200);
   becomes("cohort_discovery_latency_ms_count", 1);
+  // Amounts add up per currency; one sent twice counts once.
+  const char* kBought =
+      R"({"id":"b1","learner":"ada","time":"2025-10-01T10:00:00Z","type":"purchase","amount":19.5,"currency":"EUR"}
+{"id":"b2","learner":"ada","time":"2025-10-01T10:01:00Z","type":"purchase","amount":0.5,"currency":"EUR"})";
+  ASSERT_EQ(ask(post("/v1/events", kBought)).status, 200);
+  ASSERT_EQ(ask(post("/v1/events", kBought)).status, 200);
+  becomes(R"(covey_revenue_total{currency="EUR"})", 20);
 }
 
 }  // namespace

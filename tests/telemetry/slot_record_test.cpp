@@ -37,6 +37,32 @@ TEST(SlotRecord, ReadsBackWhatWasWritten) {
   }
 }
 
+// Goal: a journal written before slots had revenue and practice is read as if there had been none.
+TEST(SlotRecord, ReadsVersion1) {
+  ClosedSlot slot{parse_time("2025-10-31T12:00:05Z").value(), Sums(kTwo), true, {}};
+  auto numbers = slot.sums.numbers();
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = i + 1;  // each one byte
+  const std::string now = encode_slot(slot);
+  const std::size_t first = now.size() - 2 - numbers.size();  // two empty histograms follow
+  std::string old = now.substr(0, first);
+  old.front() = 1;
+  old.back() = static_cast<char>(numbers.size() - 4);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const std::size_t from_end = numbers.size() - i;  // 9 levels an arm, the last two are new
+    if (from_end <= 18 && (from_end - 1) % 9 < 2) continue;
+    old += now[first + i];
+  }
+  old += now.substr(now.size() - 2);
+  const auto back = decode_slot(kTwo, old);
+  ASSERT_TRUE(back.has_value()) << back.error().message;
+  const Levels candidate = back->sums.levels(Arm::kCandidate);
+  EXPECT_EQ(candidate.network_samples, slot.sums.levels(Arm::kCandidate).network_samples);
+  EXPECT_EQ(candidate.revenue, 0u);
+  EXPECT_EQ(candidate.practice, 0u);
+  EXPECT_TRUE(std::ranges::equal(back->sums.numbers().first(numbers.size() - 18),
+                                 numbers.first(numbers.size() - 18)));
+}
+
 TEST(SlotRecord, DamageIsSeen) {
   Random random(12);
   const std::string bytes = encode_slot(sample(random));
