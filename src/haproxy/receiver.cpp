@@ -32,7 +32,7 @@ struct Receiver::State : std::enable_shared_from_this<Receiver::State> {
         handlers(std::move(to)) {}
 
   void accept_next() {
-    if (!acceptor.is_open()) return;
+    if (stopped) return;
     acceptor.async_accept(io, [self = shared_from_this()](ErrorCode error, Socket socket) {
       if (error == asio::error::operation_aborted) return;
       if (!error) {
@@ -47,6 +47,7 @@ struct Receiver::State : std::enable_shared_from_this<Receiver::State> {
   }
 
   static http::Task<void> read(std::shared_ptr<State> self, Socket socket) {
+    if (self->stopped) co_return;
     self->sockets.insert(&socket);
     ++self->counters.connections;
     bool believed = false, nonsense = false;
@@ -84,7 +85,8 @@ struct Receiver::State : std::enable_shared_from_this<Receiver::State> {
   void look() {
     timer.expires_after(kLookEvery);
     timer.async_wait([self = shared_from_this(), armed = clock.now()](ErrorCode error) {
-      if (error) return;
+      // A timer that is already due hears nothing of its being cancelled.
+      if (error || self->stopped) return;
       // After a pause of the whole process, what waits in the sockets is read before any slot is
       // closed without it.
       if (self->clock.now() - armed > kPaused) return self->look();
@@ -105,6 +107,7 @@ struct Receiver::State : std::enable_shared_from_this<Receiver::State> {
   Handlers handlers;
   Counters counters;
   std::set<Socket*> sockets;
+  bool stopped = false;
 };
 
 Receiver::Receiver(asio::io_context& io, http::Acceptor acceptor, const telemetry::Shape& shape,
@@ -121,6 +124,7 @@ void Receiver::start() {
 void Receiver::stop() {
   asio::post(state_->io, [state = state_] {
     ErrorCode ignored;
+    state->stopped = true;
     state->acceptor.close(ignored);
     state->timer.cancel();
     for (Socket* socket : state->sockets) socket->close(ignored);

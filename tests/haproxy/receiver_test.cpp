@@ -80,6 +80,22 @@ TEST_F(ReceiverTest, LinesBecomeSlots) {
   EXPECT_EQ(learners.front(), "ada");
 }
 
+// Goal: stopped as its timer is just due, its loop comes to an end all the same.
+TEST(Receiver, StopsAsItsTimerIsDue) {
+  const http::test::TickingClock clock;
+  boost::asio::io_context io{1};
+  Receiver receiver(io, http::listen(io, "127.0.0.1", 0).value(),
+                    telemetry::Shape::of({"north"}, {}), 200ms, clock,
+                    {.slots = [](auto) {}, .served = [](std::string_view) {}});
+  receiver.start();
+  boost::asio::post(io, [&] {
+    std::this_thread::sleep_for(100ms);  // now the timer is due, and queued beside the stop
+    receiver.stop();
+  });
+  io.run_for(5s);
+  EXPECT_TRUE(io.stopped());
+}
+
 // Goal: who is not the balancer is closed, and changes nothing of what the balancer told.
 TEST_F(ReceiverTest, StrangersAreClosedAndChangeNothing) {
   std::atomic<bool> over = false;
