@@ -48,7 +48,13 @@ struct TraitColumns {
 
 struct MemoryUse {
   std::size_t learners = 0;
-  std::size_t bytes = 0;  ///< everything the engine holds: rows, blocks, names, tables, slack
+  std::size_t bytes = 0;  ///< everything the engine holds, slack included
+  // Of which, where an engine tells them apart:
+  std::size_t rows = 0;        ///< a learner's sums
+  std::size_t names = 0;       ///< learners' ids
+  std::size_t index = 0;       ///< from an id to its row
+  std::size_t blocks = 0;      ///< capabilities and domains of learners
+  std::size_t attributes = 0;  ///< of learners
 };
 
 /// Learners and their traits, fed by events in any order: late, early, shuffled.

@@ -5,17 +5,25 @@
 #include <cstdint>
 #include <cstring>
 
-#include "learners/arena.h"
-#include "learners/keyed_block.h"
+#include "learners/traits.h"
 
 namespace covey::learners {
+
+/// When something happened, in sixteenths of a second: 62.5 ms off at most, which changes no weight
+/// by more than 4e-8 of itself and never a day or a week, whose edges are whole sixteenths.
+struct Sixteenths {
+  static constexpr std::int64_t kPerDay = 86'400 * 16;
+  static constexpr std::int64_t kUs = 62'500;  ///< microseconds in one
+  static constexpr double kDays = 1.0 / kPerDay;
+};
 
 /// What the fast engine keeps of a learner beside its blocks: two cache lines, enough to compute
 /// every trait as of any T without touching anything else.
 ///
 /// Weights decay with time, so they are kept relative to the start of an epoch of 1,024 days, the
 /// one of the learner's newest practice: exp(0.05 * 1,024) is far from overflow, and what is too
-/// old to be told from 0 has no share in the answer either.
+/// old to be told from 0 has no share in the answer either. Times of practice are kept relative to
+/// it, too, and those too old for 32 bits (1,553 days) as the oldest: their weight is below 1e-33.
 struct alignas(64) Row {
   std::uint32_t version = 0;        ///< odd while being written
   std::int32_t first_day = kNoDay;  ///< of any event but profile, days since 1970
@@ -24,30 +32,32 @@ struct alignas(64) Row {
   std::uint32_t practice = 0;  ///< events
   std::uint32_t received = 0;  ///< feedback
   std::uint32_t acted_on = 0;
+  std::int32_t newest = 0;      ///< practice, sixteenths since the epoch's start
   std::int16_t first_week = 0;  ///< of practice; meaningless while practice == 0
   std::int16_t last_week = 0;
+  std::uint32_t capabilities_handle = 0;
   double domain_weight = 0;      ///< sum over domains of w
   double domain_weight_log = 0;  ///< sum over domains of w * log2(w)
   double domain_weight_max = 0;
   double use_weight = 0;        ///< sum over uses, retention's decay
   double first_use_weight = 0;  ///< sum over capabilities of their first use's
-  std::uint32_t capabilities_handle = 0;
   std::uint32_t capabilities_count = 0;
   std::uint32_t domains_handle = 0;
+  std::uint32_t attributes_handle = 0;
   std::uint16_t domains_count = 0;
   std::int16_t epoch = 0;  ///< of 1,024 days since 1970
-  std::uint32_t attributes_handle = 0;
   std::uint16_t attributes_count = 0;
   std::uint8_t capabilities_class = 0;
   std::uint8_t domains_class = 0;
-  std::uint8_t attributes_class = 0;
   /// Capabilities first used in week w at w mod 26, for w in (last_week - 26, last_week]. Stops at
   /// 255, where r = 1 - exp(-51) is 1 to the last bit; see drop_first_use for the way back.
   std::array<std::uint8_t, 26> adopted{};
-  std::array<std::uint8_t, 5> unused{};
+  std::uint8_t attributes_class = 0;
+  std::uint8_t unused = 0;
 
   static constexpr std::int32_t kNoDay = INT32_MIN;
   static constexpr std::int32_t kEpochDays = 1024;
+  static constexpr std::int32_t kOldest = INT32_MIN;
 };
 static_assert(sizeof(Row) == 128);
 inline constexpr std::size_t kRowWords = sizeof(Row) / 8;
@@ -78,6 +88,20 @@ inline void write_row(Row& row, Row& next) {
   for (std::size_t i = 1; i < kRowWords; ++i) __atomic_store_n(to + i, from[i], __ATOMIC_RELEASE);
   next.version = version + 2;
   __atomic_store_n(to, from[0], __ATOMIC_RELEASE);
+}
+
+// What a row says as of an instant; `day` and `week` are its.
+
+LearnerState state_of(const Row& row, std::int32_t week);
+double entropy_bits(const Row& row);
+bool is_specialist(const Row& row, double entropy);
+/// For a learner that is not dormant; `entropy` is entropy_bits(row).
+Traits traits_of(const Row& row, std::int32_t day, std::int32_t week, double entropy);
+
+/// Slot of a week in Row::adopted.
+inline std::size_t ring(std::int32_t week) {
+  const std::int32_t slot = week % kWindowWeeks;
+  return static_cast<std::size_t>(slot < 0 ? slot + kWindowWeeks : slot);
 }
 
 }  // namespace covey::learners

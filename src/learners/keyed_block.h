@@ -1,132 +1,197 @@
 #pragma once
 
-#include <array>
+#include <emmintrin.h>
+
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "base/result.h"
 #include "learners/arena.h"
 
 namespace covey::learners {
 
-/// A small map from a 32-bit key to an 8-byte value in one arena block: all keys, then all values.
+/// A small map from a number to a value in one arena block: all keys, then all values.
 ///
-/// Up to 32 entries it is a list that is scanned (two cache lines of keys), beyond that a hash
-/// table at a load of at most 4/5. The owner keeps handle, count and size class; only the thread
-/// that folds a learner's shard touches its blocks.
+/// Keys take two bytes each while all of them are small ("narrow"), four once one is not ("wide"):
+/// numbers are given in order of appearance, and few platforms have 65,535 capabilities. Up to 64
+/// entries it is a list that is scanned, eight keys at a time, beyond that a hash table at a load
+/// of at most 4/5. The owner keeps handle, count and size class; only the thread that folds a
+/// learner's shard touches its blocks.
 struct KeyedBlock {
   Handle handle = 0;
   std::uint32_t count = 0;
-  std::uint8_t size_class = 0;
+  std::uint8_t size_class = 0;  ///< the high bit: wide
 };
 
-namespace keyed {
+/// `Value` is trivially copyable, of 4 or 8 bytes; `kind` tells blocks of different Values in one
+/// arena apart (0 or 1).
+template <typename Value, std::size_t kind>
+class Keyed {
+ public:
+  static constexpr std::uint32_t kScanMax = 64;
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::size_t kArenaClasses = 256;  ///< of one kind
 
-inline constexpr std::uint32_t kEmpty = 0xffffffff;
-inline constexpr std::uint32_t kScanMax = 32;
-// 4, 8, 12, 16, 24, 32, 48, 64, 96, ... entries: half as much again and a third more by turns.
-inline constexpr std::uint32_t capacity(std::uint32_t size_class) {
-  constexpr std::array<std::uint32_t, 4> kFirst = {0, 4, 8, 12};
-  if (size_class < 4) return kFirst[size_class];
-  const std::uint32_t step = size_class - 4;
-  return (step % 2 == 0 ? 16u : 24u) << (step / 2);
-}
-inline constexpr std::size_t bytes(std::uint32_t capacity) {
-  return std::size_t{capacity} * 12;
-}
+  /// 4, 8, 12, ... 32, then four to each doubling: 40, 48, 56, 64, 80, ...
+  static constexpr std::uint32_t capacity(std::uint8_t size_class) {
+    const std::uint32_t n = size_class & 0x7fu;
+    if (n <= 8) return n * 4;
+    const std::uint32_t base = 32u << ((n - 8) / 4);
+    return base + base / 4 * ((n - 8) % 4);
+  }
+  static constexpr bool wide(std::uint8_t size_class) { return size_class >= kWide; }
+  static constexpr std::size_t bytes(std::uint8_t size_class) {
+    return std::size_t{capacity(size_class)} * (key_bytes(size_class) + sizeof(Value));
+  }
+  /// Largest that a block in a snapshot may claim: 2^30 entries.
+  static constexpr bool valid(std::uint8_t size_class) { return (size_class & 0x7f) <= 108; }
 
-inline std::uint32_t* keys(std::byte* block) {
-  return reinterpret_cast<std::uint32_t*>(block);
-}
-template <typename Value>
-Value* values(std::byte* block, std::uint32_t capacity) {
-  static_assert(sizeof(Value) == 8);
-  return reinterpret_cast<Value*>(block + std::size_t{capacity} * 4);
-}
+  /// The value of `key`, or null.
+  static Value* find(const BlockArena& arena, const KeyedBlock& map, std::uint32_t key) {
+    if (map.count == 0) return nullptr;
+    std::byte* block = arena.at(map.handle);
+    const std::uint32_t at = place_of(block, map, key);
+    return at == kNone ? nullptr : values(block, map.size_class) + at;
+  }
 
-inline std::uint32_t home(std::uint32_t key, std::uint32_t capacity) {
-  const std::uint32_t spread = key * 0x9e3779b1u;
-  return static_cast<std::uint32_t>((std::uint64_t{spread} * capacity) >> 32);
-}
+  /// Adds a key that is not there, growing the block when it must.
+  static void insert(BlockArena& arena, KeyedBlock& map, std::uint32_t key, Value value) {
+    COVEY_CHECK(key != kNone);
+    const bool widen = key >= kNarrowEmpty && !wide(map.size_class);
+    const std::uint32_t old_capacity = capacity(map.size_class);
+    const std::uint32_t room = old_capacity <= kScanMax ? old_capacity : old_capacity / 5 * 4;
+    if (map.count < room && !widen) {
+      place(arena.at(map.handle), map.size_class, map.count++, key, value);
+      return;
+    }
+    KeyedBlock next = map;
+    if (map.count >= room) ++next.size_class;
+    if (widen) next.size_class |= kWide;
+    COVEY_CHECK(valid(next.size_class));
+    next.handle = arena.allocate(arena_class(next.size_class), bytes(next.size_class));
+    std::byte* block = arena.at(next.handle);
+    if (capacity(next.size_class) <= kScanMax && !widen) {
+      if (map.handle != 0) {  // a longer list of the same
+        std::byte* old = arena.at(map.handle);
+        std::memcpy(block, old, map.count * key_bytes(map.size_class));
+        std::memcpy(values(block, next.size_class), values(old, map.size_class),
+                    map.count * sizeof(Value));
+      }
+    } else {
+      if (capacity(next.size_class) > kScanMax) {
+        std::memset(block, 0xff, capacity(next.size_class) * key_bytes(next.size_class));
+      }
+      std::uint32_t moved = 0;
+      each(arena, map,
+           [&](std::uint32_t k, Value& v) { place(block, next.size_class, moved++, k, v); });
+    }
+    if (map.handle != 0) arena.release(arena_class(map.size_class), map.handle);
+    place(block, next.size_class, next.count++, key, value);
+    map = next;
+  }
 
-/// The entry's place, or kEmpty.
-inline std::uint32_t find(const std::uint32_t* keys, std::uint32_t count, std::uint32_t capacity,
-                          std::uint32_t key) {
-  if (capacity <= kScanMax) {
+  /// Calls `see(key, value&)` for every entry, in an order that depends on the insertions alone.
+  template <typename See>
+  static void each(const BlockArena& arena, const KeyedBlock& map, See see) {
+    if (map.handle == 0) return;
+    const std::uint32_t entries = capacity(map.size_class);
+    std::byte* block = arena.at(map.handle);
+    Value* const value = values(block, map.size_class);
+    const std::uint32_t span = entries <= kScanMax ? map.count : entries;
+    const auto visit = [&](const auto* keys, std::uint32_t empty) {
+      for (std::uint32_t i = 0; i < span; ++i) {
+        if (keys[i] != empty) see(std::uint32_t{keys[i]}, value[i]);
+      }
+    };
+    if (wide(map.size_class)) {
+      visit(reinterpret_cast<const std::uint32_t*>(block), kNone);
+    } else {
+      visit(reinterpret_cast<const std::uint16_t*>(block), kNarrowEmpty);
+    }
+  }
+
+ private:
+  static constexpr std::uint8_t kWide = 0x80;
+  static constexpr std::uint32_t kNarrowEmpty = 0xffff;
+  static constexpr std::size_t key_bytes(std::uint8_t size_class) {
+    return wide(size_class) ? 4 : 2;
+  }
+  static constexpr std::size_t arena_class(std::uint8_t size_class) {
+    return kind * kArenaClasses + size_class;
+  }
+  static std::uint32_t place_of(const std::byte* block, const KeyedBlock& map, std::uint32_t key) {
+    const std::uint32_t entries = capacity(map.size_class);
+    if (!wide(map.size_class)) {
+      if (key >= kNarrowEmpty) return kNone;
+      const auto* keys = reinterpret_cast<const std::uint16_t*>(block);
+      const auto narrow = static_cast<std::uint16_t>(key);
+      return entries <= kScanMax ? scan(keys, map.count, narrow) : probe(keys, entries, narrow);
+    }
+    const auto* keys = reinterpret_cast<const std::uint32_t*>(block);
+    return entries <= kScanMax ? scan(keys, map.count, key) : probe(keys, entries, key);
+  }
+
+  static Value* values(std::byte* block, std::uint8_t size_class) {
+    // A capacity is a multiple of four, so this is aligned for every Value.
+    return reinterpret_cast<Value*>(block + capacity(size_class) * key_bytes(size_class));
+  }
+
+  // Sixteen bytes of keys at a time. The last load may reach into the values, never beyond them.
+  static std::uint32_t scan(const std::uint16_t* keys, std::uint32_t count, std::uint16_t key) {
+    const __m128i wanted = _mm_set1_epi16(static_cast<short>(key));
+    for (std::uint32_t i = 0; i < count; i += 8) {
+      const __m128i eight = _mm_loadu_si128(reinterpret_cast<const __m128i*>(keys + i));
+      const auto alike =
+          static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi16(eight, wanted)));
+      if (alike == 0) continue;
+      const std::uint32_t at = i + static_cast<std::uint32_t>(std::countr_zero(alike)) / 2;
+      return at < count ? at : kNone;
+    }
+    return kNone;
+  }
+  static std::uint32_t scan(const std::uint32_t* keys, std::uint32_t count, std::uint32_t key) {
     for (std::uint32_t i = 0; i < count; ++i) {
       if (keys[i] == key) return i;
     }
-    return kEmpty;
+    return kNone;
   }
-  std::uint32_t at = home(key, capacity);
-  while (keys[at] != kEmpty) {
-    if (keys[at] == key) return at;
-    if (++at == capacity) at = 0;
-  }
-  return kEmpty;
-}
 
-template <typename Value>
-void place(std::byte* block, std::uint32_t capacity, std::uint32_t count, std::uint32_t key,
-           Value value, std::uint32_t& at) {
-  std::uint32_t* k = keys(block);
-  if (capacity <= kScanMax) {
-    at = count;
-  } else {
-    at = home(key, capacity);
-    while (k[at] != kEmpty) {
+  static std::uint32_t home(std::uint32_t key, std::uint32_t capacity) {
+    const std::uint32_t spread = key * 0x9e3779b1u;
+    return static_cast<std::uint32_t>((std::uint64_t{spread} * capacity) >> 32);
+  }
+  template <typename Key>
+  static std::uint32_t probe(const Key* keys, std::uint32_t capacity, Key key) {
+    std::uint32_t at = home(key, capacity);
+    while (keys[at] != static_cast<Key>(kNone)) {
+      if (keys[at] == key) return at;
       if (++at == capacity) at = 0;
     }
+    return kNone;
   }
-  k[at] = key;
-  values<Value>(block, capacity)[at] = value;
-}
 
-/// Adds a key that is not there, growing the block when it must.
-template <typename Value>
-void insert(BlockArena& arena, KeyedBlock& map, std::uint32_t key, Value value) {
-  const std::uint32_t old_capacity = capacity(map.size_class);
-  const std::uint32_t room = old_capacity <= kScanMax ? old_capacity : old_capacity / 5 * 4;
-  std::uint32_t at = 0;
-  if (map.count < room) {
-    place(arena.at(map.handle), old_capacity, map.count, key, value, at);
-    ++map.count;
-    return;
-  }
-  const auto new_class = static_cast<std::uint8_t>(map.size_class + 1);
-  const std::uint32_t new_capacity = capacity(new_class);
-  const Handle fresh = arena.allocate(new_class, bytes(new_capacity));
-  std::byte* block = arena.at(fresh);
-  if (new_capacity > kScanMax) std::memset(block, 0xff, std::size_t{new_capacity} * 4);
-  if (map.handle != 0) {
-    std::byte* old = arena.at(map.handle);
-    const std::uint32_t* old_keys = keys(old);
-    const Value* old_values = values<Value>(old, old_capacity);
-    std::uint32_t moved = 0;
-    const std::uint32_t span = old_capacity <= kScanMax ? map.count : old_capacity;
-    for (std::uint32_t i = 0; i < span; ++i) {
-      if (old_keys[i] == kEmpty) continue;
-      place(block, new_capacity, moved++, old_keys[i], old_values[i], at);
+  static void place(std::byte* block, std::uint8_t size_class, std::uint32_t count,
+                    std::uint32_t key, Value value) {
+    const std::uint32_t entries = capacity(size_class);
+    const auto put = [&](auto* keys, std::uint32_t empty) {
+      std::uint32_t at = count;
+      if (entries > kScanMax) {
+        at = home(key, entries);
+        while (keys[at] != empty) {
+          if (++at == entries) at = 0;
+        }
+      }
+      keys[at] = static_cast<std::remove_reference_t<decltype(*keys)>>(key);
+      values(block, size_class)[at] = value;
+    };
+    if (wide(size_class)) {
+      put(reinterpret_cast<std::uint32_t*>(block), kNone);
+    } else {
+      put(reinterpret_cast<std::uint16_t*>(block), kNarrowEmpty);
     }
-    arena.release(map.size_class, map.handle);
   }
-  place(block, new_capacity, map.count, key, value, at);
-  map.handle = fresh;
-  map.size_class = new_class;
-  ++map.count;
-}
+};
 
-/// Calls `see(key, value&)` for every entry.
-template <typename Value, typename See>
-void each(const BlockArena& arena, const KeyedBlock& map, See see) {
-  if (map.handle == 0) return;
-  const std::uint32_t entries = capacity(map.size_class);
-  std::byte* block = arena.at(map.handle);
-  const std::uint32_t span = entries <= kScanMax ? map.count : entries;
-  for (std::uint32_t i = 0; i < span; ++i) {
-    if (keys(block)[i] != kEmpty) see(keys(block)[i], values<Value>(block, entries)[i]);
-  }
-}
-
-}  // namespace keyed
 }  // namespace covey::learners

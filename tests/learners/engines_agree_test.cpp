@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <deque>
 #include <map>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -331,6 +332,35 @@ TEST(EnginesAgree, LookUpsBesideTheFoldSeeWholeLearners) {
     engine->apply(std::span(&one, 1), threads);
   }
   over = true;
+}
+
+// Goal: an id is found and told as it came, whatever its length and last byte: short ones lie in
+// the row's name, whose last byte says how.
+TEST(Fast, KeepsEveryFormOfAnId) {
+  std::set<std::string> ids;
+  for (std::size_t length = 1; length <= 40; ++length) {
+    for (int last = 1; last < 256; last += length == 16 ? 1 : 50) {
+      ids.insert(std::string(length - 1, 'x') + static_cast<char>(last));
+    }
+  }
+  Batch batch;
+  for (const std::string& id : ids) {
+    Event e;
+    e.id = e.learner = id;
+    e.time = parse_time("2024-01-01").value();
+    e.type = EventType::kSession;
+    batch.add(e);
+  }
+  const auto engine = make_fast();
+  Serial serial;
+  const Batch* one = &batch;
+  for (int twice = 0; twice < 2; ++twice) engine->apply(std::span(&one, 1), serial);
+  EXPECT_EQ(engine->learners(), ids.size());
+  const auto facts = all_facts(*engine, parse_time("2024-01-02").value());
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(facts.contains(id)) << id.size() << " bytes, the last " << int{id.back()};
+    EXPECT_TRUE(engine->find(id, parse_time("2024-01-02").value()));
+  }
 }
 
 TEST(Fast, SaysWhatItUses) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include <fmt/format.h>
 
 #include "learners/arena.h"
@@ -22,35 +24,68 @@ TEST(Names, AreNumberedByFirstUseAndKept) {
   EXPECT_EQ(names[5'001], "");
 }
 
-// Goal: a block is a map, at every size from list to large table, and freed blocks are used again.
+// Goal: a block is the map it stands for at every size, list or table, with two bytes a key, four,
+// or the first large one coming late; and freed blocks are used again.
+// Method: the same insertions into std::map.
+template <typename Block, typename Value>
+void expect_a_map(BlockArena& arena, std::uint32_t count, std::uint32_t stride,
+                  std::uint32_t large_at) {
+  SCOPED_TRACE(::testing::Message()
+               << count << " entries, stride " << stride << ", large at " << large_at);
+  KeyedBlock map;
+  std::map<std::uint32_t, Value> plain;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t key = i == large_at ? 70'000 : i * stride % 65'535;
+    if (!plain.emplace(key, static_cast<Value>(i)).second) continue;
+    ASSERT_EQ(Block::find(arena, map, key), nullptr);
+    Block::insert(arena, map, key, static_cast<Value>(i));
+  }
+  ASSERT_EQ(map.count, plain.size());
+  EXPECT_EQ(Block::wide(map.size_class), plain.contains(70'000));
+  EXPECT_LE(map.count, Block::capacity(map.size_class));
+  for (const auto& [key, value] : plain) {
+    const Value* at = Block::find(arena, map, key);
+    ASSERT_NE(at, nullptr) << key;
+    ASSERT_EQ(*at, value);
+  }
+  for (const std::uint32_t key : {65'534u, 65'535u, 65'536u, 70'000u, 70'001u, 0xfffffffeu}) {
+    EXPECT_EQ(Block::find(arena, map, key) != nullptr, plain.contains(key)) << key;
+  }
+  std::map<std::uint32_t, Value> seen;
+  Block::each(arena, map, [&](std::uint32_t key, Value& value) { seen[key] = value; });
+  EXPECT_EQ(seen, plain);
+}
+
 TEST(KeyedBlock, IsAMapAtEverySize) {
   BlockArena arena;
-  for (const std::uint32_t count : {1u, 4u, 5u, 31u, 32u, 33u, 100u, 5'000u, 100'000u}) {
-    SCOPED_TRACE(count);
-    KeyedBlock map;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      keyed::insert<std::int64_t>(arena, map, i * 2'654'435'761u % 0xfffffffbu, i);
+  for (std::uint32_t count = 1; count < 140; ++count) {
+    for (const std::uint32_t large_at : {0u, count / 2, count - 1, count}) {
+      expect_a_map<Keyed<std::int32_t, 0>, std::int32_t>(arena, count, 7, large_at);
+      expect_a_map<Keyed<double, 1>, double>(arena, count, 40'503, large_at);
+      if (HasFatalFailure()) return;
     }
-    ASSERT_EQ(map.count, count);
-    const std::uint32_t entries = keyed::capacity(map.size_class);
-    std::byte* block = arena.at(map.handle);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const std::uint32_t at =
-          keyed::find(keyed::keys(block), map.count, entries, i * 2'654'435'761u % 0xfffffffbu);
-      ASSERT_NE(at, keyed::kEmpty);
-      ASSERT_EQ(keyed::values<std::int64_t>(block, entries)[at], i);
-    }
-    EXPECT_EQ(keyed::find(keyed::keys(block), map.count, entries, 0xfffffffeu), keyed::kEmpty);
-    std::uint64_t seen = 0;
-    keyed::each<std::int64_t>(arena, map, [&](std::uint32_t, std::int64_t&) { ++seen; });
-    EXPECT_EQ(seen, count);
+  }
+  for (const std::uint32_t count : {1'000u, 65'535u}) {
+    expect_a_map<Keyed<std::int32_t, 0>, std::int32_t>(arena, count, 1, count);
+    expect_a_map<Keyed<double, 1>, double>(arena, count, 1, count - 1);
   }
   const std::size_t bytes = arena.bytes();
   for (int i = 0; i < 1'000; ++i) {
-    const Handle handle = arena.allocate(3, keyed::bytes(keyed::capacity(3)));
+    const Handle handle = arena.allocate(3, Keyed<double, 1>::bytes(3));
     arena.release(3, handle);
   }
   EXPECT_EQ(arena.bytes(), bytes);
+}
+
+TEST(KeyedBlock, GrowsInSmallSteps) {
+  using Block = Keyed<std::int32_t, 0>;
+  for (std::uint8_t c = 1; Block::valid(c); ++c) {
+    const std::uint32_t less = Block::capacity(c - 1), more = Block::capacity(c);
+    ASSERT_GT(more, less);
+    EXPECT_EQ(more % 4, 0u);
+    EXPECT_LE(more - less, std::max(4u, less / 4)) << int{c};
+    EXPECT_EQ(Block::bytes(c) % 8, 0u);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,214 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "events/batch.h"
+#include "learners/arena.h"
+#include "learners/engine.h"
+#include "learners/fast_row.h"
+#include "learners/keyed_block.h"
+#include "learners/row_index.h"
+
+namespace covey::learners {
+
+/// What folding needs of an event other than a profile, in one piece: columns read in another
+/// order than they lie in would cost a cache miss each, and sorting moves every byte.
+struct Filed {
+  std::uint64_t time : 38;  ///< sixteenths of a second since 1900
+  std::uint64_t type : 3;   ///< events::EventType
+  std::uint64_t acted : 1;  ///< on feedback
+  std::uint64_t domain : 22;
+  std::uint32_t capability;  ///< the engine's number
+  std::uint32_t learner;     ///< the batch's number within the shard, later the row
+
+  events::EventType event_type() const { return static_cast<events::EventType>(type); }
+  static constexpr std::uint64_t kTimeMax = (std::uint64_t{1} << 38) - 1;  ///< in the year 2444
+  static constexpr std::uint32_t kDomainsMax = (1u << 22) - 1;
+};
+static_assert(sizeof(Filed) == 16);
+
+struct Attribute {
+  std::uint32_t key = 0, value = 0;  ///< in the engine's attribute names
+  std::int64_t time_us = 0;
+};
+static_assert(sizeof(Attribute) == 16);
+
+/// A learner's id beside its row: up to 16 bytes in place, longer ones by number in
+/// Shard::long_names_. The last byte tells: below 17 how many are unused, 255 that it is long,
+/// else it is the sixteenth byte of the id.
+struct Name {
+  std::array<char, 16> text{};
+
+  static bool fits(std::string_view learner) {
+    if (learner.size() < 16) return true;
+    if (learner.size() > 16) return false;
+    const auto last = static_cast<std::uint8_t>(learner.back());
+    return last > 16 && last != kLong;
+  }
+  static Name of(std::string_view learner) {
+    Name name;
+    if (!learner.empty()) std::memcpy(name.text.data(), learner.data(), learner.size());
+    if (learner.size() < 16) name.text[15] = static_cast<char>(16 - learner.size());
+    return name;
+  }
+  /// One that is kept elsewhere under this number.
+  static Name elsewhere(std::uint32_t number) {
+    Name name;
+    std::memcpy(name.text.data(), &number, sizeof number);
+    name.text[15] = static_cast<char>(kLong);
+    return name;
+  }
+  bool is_long() const { return last() == kLong; }
+  std::uint32_t number() const {
+    std::uint32_t out = 0;
+    std::memcpy(&out, text.data(), sizeof out);
+    return out;
+  }
+  std::string_view view() const {
+    return {text.data(), last() <= 16 ? std::size_t{16} - last() : std::size_t{16}};
+  }
+  bool valid() const { return last() != 0; }
+  friend bool operator==(const Name& a, const Name& b) {
+    return std::memcmp(&a, &b, sizeof(Name)) == 0;  // what is unused is zeros
+  }
+
+ private:
+  static constexpr std::uint8_t kLong = 255;
+  std::uint8_t last() const { return static_cast<std::uint8_t>(text[15]); }
+};
+static_assert(sizeof(Name) == 16);
+
+/// A learner of a batch, on the way to a row.
+struct Candidate {
+  std::uint64_t hash = 0;
+  Name name;  ///< of a long id: its number in the batch
+};
+
+/// A 64th of the learners. One thread at a time folds into it; look-ups read beside it.
+class Shard {
+ public:
+  Shard() : rows_(kRowsPerChunk * sizeof(Row)), names_(kRowsPerChunk * sizeof(Name)) {}
+
+  std::uint32_t size() const { return size_.load(std::memory_order_acquire); }
+  Row& row(std::uint32_t index) const {
+    return reinterpret_cast<Row*>(rows_.at(index / kRowsPerChunk))[index % kRowsPerChunk];
+  }
+  std::string_view name(std::uint32_t index) const {
+    const Name& stored = name_slot(index);
+    return stored.is_long() ? long_names_[stored.number()] : stored.view();
+  }
+  /// Attributes as of now, for a reader beside the writer.
+  std::vector<Attribute> attributes(std::uint32_t index) const;
+  /// The learner's row, or kUnresolved.
+  std::uint32_t find(std::uint64_t hash, std::string_view learner) const {
+    const RowIndex::Visit visit(index_);
+    return index_.find(hash, [&](std::uint32_t row) { return name(row) == learner; });
+  }
+  void count_memory(MemoryUse& use) const {
+    use.rows += rows_.bytes();
+    use.names += names_.bytes() + long_names_.bytes();
+    use.index += index_.bytes();
+    use.blocks += blocks_.bytes();
+    use.attributes += attribute_blocks_.bytes();
+  }
+
+  // For the folding thread.
+
+  void begin_apply() { index_.free_retired(); }
+  /// Finds or adds the rows of a batch's learners, in their order.
+  void resolve(std::span<const Candidate> learners, const events::Dictionary& names,
+               std::vector<std::uint32_t>& rows);
+  /// Folds events whose `learner` is a row, those of one learner side by side.
+  void fold(std::span<const Filed> events);
+  void set_attribute(std::uint32_t index, const Attribute& attribute, const Names& names);
+
+  // Snapshots.
+
+  void save(std::string& out) const;
+  /// False: not what save() wrote. `attribute_names` bounds the numbers of attributes.
+  bool load(std::string_view bytes, std::uint32_t attribute_names);
+
+  static constexpr std::size_t kRowsPerChunk = 512;
+
+ private:
+  using Capabilities = Keyed<std::int32_t, 0>;  ///< first use, sixteenths since the epoch's start
+  using Domains = Keyed<double, 1>;             ///< weight
+
+  Name& name_slot(std::uint32_t index) const {
+    return reinterpret_cast<Name*>(names_.at(index / kRowsPerChunk))[index % kRowsPerChunk];
+  }
+  std::uint32_t find_or_add(const Candidate& learner, const events::Dictionary& names);
+  std::uint32_t add(std::uint64_t hash, const Name& name);
+  void prefetch_row(std::uint32_t index) const;
+  void prefetch_blocks(std::uint32_t index) const;
+
+  void fold_run(std::span<const Filed> run);
+  struct Moment;
+  void practice(Row& row, const Filed& event, const Moment& moment);
+  void use(Row& row, std::uint32_t capability, const Moment& moment, double weight);
+  void weigh(Row& row, std::uint32_t domain, double weight);
+  void advance_epoch(Row& row, std::int16_t epoch);
+  void sum_domains(Row& row) const;
+  void first_use(Row& row, std::int32_t week);
+  void drop_first_use(Row& row, std::int32_t week);
+  static KeyedBlock capabilities(const Row& row) {
+    return {row.capabilities_handle, row.capabilities_count, row.capabilities_class};
+  }
+  static KeyedBlock domains(const Row& row) {
+    return {row.domains_handle, row.domains_count, row.domains_class};
+  }
+
+  Chunks rows_, names_;
+  Names long_names_;
+  RowIndex index_;
+  BlockArena blocks_;            // capabilities and domains: only the folding thread looks in
+  BlockArena attribute_blocks_;  // apart, for readers do look in
+  std::atomic<std::uint32_t> size_{0};
+};
+
+// Bytes of snapshots, as they lie in memory.
+
+template <typename T>
+void put(std::string& out, const T& value) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+class Taker {
+ public:
+  explicit Taker(std::string_view bytes) : rest_(bytes) {}
+  template <typename T>
+  T take() {
+    T value{};
+    const std::string_view bytes = take_bytes(sizeof value);
+    if (ok_) std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+  }
+  std::string_view take_bytes(std::uint64_t count) {
+    if (!ok_ || count > rest_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const std::string_view taken = rest_.substr(0, count);
+    rest_.remove_prefix(count);
+    return taken;
+  }
+  bool ok() const { return ok_; }
+  bool done() const { return ok_ && rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+void save_names(const Names& names, std::string& out);
+bool load_names(Names& names, Taker& in);
+
+}  // namespace covey::learners
