@@ -74,6 +74,10 @@ class Log {
   /// after a failed fsync every later append fails too, for the kernel may have dropped the pages.
   virtual Result<std::vector<Appended>> append(std::span<Record> group) = 0;
 
+  /// Does now what the first append() would have to wait for: reads which ids are known, seconds
+  /// for tens of millions. On append()'s thread. kCorrupt as append() would say.
+  virtual Result<void> prepare() { return {}; }
+
   using Visitor = std::function<Result<void>(Position, std::string_view bytes)>;
   /// Calls `visit` for every record at or after `from`, oldest first, up to what was durable when
   /// the call began, and returns the cursor behind the last. kCorrupt names the position.
@@ -109,6 +113,8 @@ class Log {
       const std::function<bool(std::string_view key, std::string_view value)>& see) const = 0;
 
   virtual Sizes sizes() const = 0;
+  /// Sizes::memory_bytes alone, which costs no look at the disk.
+  virtual std::uint64_t memory_bytes() const { return sizes().memory_bytes; }
 };
 
 }  // namespace covey::log

@@ -319,6 +319,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(std::shared_ptr<rocksdb::C
   ids.compression = rocksdb::kNoCompression;  // hashes do not compress
   rocksdb::ColumnFamilyOptions snapshots = common;
   snapshots.write_buffer_size = 4 * kSnapshotFlushBytes;
+  // Written and read whole, while somebody waits; they are replaced every few million events.
+  snapshots.compression = rocksdb::kLZ4Compression;
   return {{rocksdb::kDefaultColumnFamilyName, common},
           {"records", records},
           {"ids", ids},
@@ -463,6 +465,7 @@ class RocksLog final : public Log {
 
   std::uint32_t partitions() const override { return 1; }
   Result<std::vector<Appended>> append(std::span<Record> group) override;
+  Result<void> prepare() override;
   Result<Cursor> read(const Cursor& from, const Visitor& visit) const override;
   Cursor end() const override { return {{end_.load(std::memory_order_acquire)}}; }
   Result<std::unique_ptr<SnapshotWriter>> begin_snapshot() override;
@@ -472,6 +475,7 @@ class RocksLog final : public Log {
       std::string_view prefix, std::string_view after,
       const std::function<bool(std::string_view, std::string_view)>& see) const override;
   Sizes sizes() const override;
+  std::uint64_t memory_bytes() const override;
 
  private:
   class Writer;
@@ -560,8 +564,16 @@ Result<void> RocksLog::recover() {
                                   snapshot->cursor.next[0], end_.load())));
   }
   if (access_ == Access::kReadOnly) return {};
-  COVEY_TRY_VOID(recover_snapshots());
-  return recover_ids();
+  return recover_snapshots();
+}
+
+// Ids are for append() alone, and reading takes longer than all else: who only looks up need not
+// wait for them.
+Result<void> RocksLog::prepare() {
+  if (index_) return {};
+  auto done = recover_ids();
+  if (!done) index_.reset();
+  return done;
 }
 
 /// Removes what unfinished snapshots left behind.
@@ -600,6 +612,8 @@ Result<void> RocksLog::recover_snapshots() {
 
 Result<void> RocksLog::recover_ids() {
   index_.emplace(limits_.id_index_bytes_max);
+  stamps_.clear();
+  first_live_ = first_kept_ = 0;
   std::uint64_t stored_bytes = 0;
   db().GetIntProperty(family(kIds), rocksdb::DB::Properties::kEstimateLiveDataSize, &stored_bytes);
   index_->reserve(stored_bytes / sizeof(Hash128));
@@ -833,6 +847,7 @@ void RocksLog::take_back(const std::vector<HeldIds>& pending) {
 
 Result<std::vector<Appended>> RocksLog::append(std::span<Record> group) {
   COVEY_TRY_VOID(check_writable());
+  COVEY_TRY_VOID(prepare());
   for (const Record& record : group) COVEY_TRY_VOID(check_notes(record));
   const std::int64_t now = seconds(clock_.wall());
   expire(now);
@@ -1100,6 +1115,16 @@ void RocksLog::publish_sizes() {
   held_bytes_.store(held_ids_ * sizeof(Hash128), std::memory_order_relaxed);
 }
 
+std::uint64_t RocksLog::memory_bytes() const {
+  std::uint64_t tables = 0;
+  std::uint64_t buffers = 0;
+  using Properties = rocksdb::DB::Properties;
+  db().GetAggregatedIntProperty(Properties::kSizeAllMemTables, &buffers);
+  db().GetAggregatedIntProperty(Properties::kEstimateTableReadersMem, &tables);
+  return index_bytes_.load(std::memory_order_relaxed) +
+         held_bytes_.load(std::memory_order_relaxed) + buffers + tables + db_.cache->GetUsage();
+}
+
 Sizes RocksLog::sizes() const {
   Sizes sizes;
   std::error_code error;
@@ -1112,13 +1137,7 @@ Sizes RocksLog::sizes() const {
   sizes.records = end_.load(std::memory_order_acquire);
   sizes.id_index_entries = index_entries_.load(std::memory_order_relaxed);
   sizes.id_index_bytes = index_bytes_.load(std::memory_order_relaxed);
-  std::uint64_t tables = 0;
-  std::uint64_t buffers = 0;
-  using Properties = rocksdb::DB::Properties;
-  db().GetAggregatedIntProperty(Properties::kSizeAllMemTables, &buffers);
-  db().GetAggregatedIntProperty(Properties::kEstimateTableReadersMem, &tables);
-  sizes.memory_bytes = sizes.id_index_bytes + held_bytes_.load(std::memory_order_relaxed) +
-                       buffers + tables + db_.cache->GetUsage();
+  sizes.memory_bytes = memory_bytes();
   sizes.fsyncs = db_.statistics->getTickerCount(rocksdb::WAL_FILE_SYNCED);
   return sizes;
 }
