@@ -24,12 +24,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto value = query_value(target.query, "cursor"); value && *value) {
     (void)decode_cursor(**value);
+    (void)decode_event_cursor(**value);
   }
   if (const auto path = parse_learner_path(bytes)) {
     require(!path->id.empty() && path->id.size() <= covey::events::kLearnerBytesMax);
   }
   if (const auto cursor = decode_cursor(bytes)) {
     require(decode_cursor(encode(*cursor)).value() == *cursor);
+  }
+  if (const auto cursor = decode_event_cursor(bytes)) {
+    require(decode_event_cursor(encode(*cursor)).value() == *cursor);
   }
   (void)parse_number(bytes, "limit", 1, 1000);
 

@@ -62,6 +62,15 @@ void Exposition::histogram(std::string_view name, std::string_view help,
   out.sample_sum = sum;
 }
 
+void Exposition::process(const ProcessUse& use, Time started) {
+  counter("process_cpu_seconds_total", "User and system time, seconds.", use.cpu_seconds);
+  gauge("process_resident_memory_bytes", "Resident memory, bytes.", use.resident_bytes);
+  gauge("process_open_fds", "Open file descriptors.", use.open_files);
+  gauge("process_max_fds", "As many may be open.", use.open_files_max);
+  gauge("process_start_time_seconds", "Start, seconds since 1970.",
+        std::chrono::duration<double>(started.time_since_epoch()).count());
+}
+
 std::string Exposition::text() const {
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families_->all);

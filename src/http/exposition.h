@@ -8,6 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/process.h"
+#include "base/time.h"
+
 namespace covey::http {
 
 /// What a program tells Prometheus, gathered and written in its text format (version 0.0.4).
@@ -32,6 +35,9 @@ class Exposition {
   /// @param counts  per bucket, each for itself: one more than `bounds`
   void histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
                  std::span<const std::uint64_t> counts, double sum, Labels labels = {});
+  /// This process under the names that every client library gives it: process_cpu_seconds_total,
+  /// process_resident_memory_bytes, process_open_fds, process_max_fds, process_start_time_seconds.
+  void process(const ProcessUse& use, Time started);
   std::string text() const;
 
  private:

@@ -607,7 +607,8 @@ void Connection::format_head(bool keep) {
   out_ += date_;
   out_ += "\r\nContent-Type: ";
   out_ += response_.content_type;
-  out_ += "\r\n";
+  // An answer is what its type says: JSON with markup in it must not be read as a page.
+  out_ += "\r\nX-Content-Type-Options: nosniff\r\n";
   if (!response_.stream) {
     out_ += "Content-Length: ";
     out_ += fmt::format_int(response_.body.size()).c_str();

@@ -147,6 +147,7 @@ TEST_F(HttpServerTest, AnswersByTheBook) {
     const Reply reply = client.ask(c.request);
     EXPECT_EQ(reply.status, c.status) << reply.head << reply.body;
     EXPECT_EQ(reply.field("Server"), "covey");
+    EXPECT_EQ(reply.field("X-Content-Type-Options"), "nosniff");
     EXPECT_EQ(reply.field("Connection") == "close", !c.survives);
     if (c.status == 200) {
       EXPECT_EQ(reply.body, c.body);
