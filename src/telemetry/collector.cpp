@@ -12,6 +12,17 @@ constexpr std::size_t kProcessesMax = 8;
 
 }  // namespace
 
+void note_uptime(ClosedSlot& slot) {
+  if (!slot.complete) return;
+  for (const Arm arm : {Arm::kBaseline, Arm::kCandidate}) {
+    const Counts counts = slot.sums.counts(arm);
+    if (counts.sent == 0) continue;
+    Levels levels;
+    ++(counts.answered() > 0 ? levels.slots_up : levels.slots_down);
+    slot.sums.add(arm, levels);
+  }
+}
+
 Collector::Collector(const Shape& shape, Duration slot, Duration grace)
     : shape_(shape), slot_(slot), grace_(grace) {}
 
@@ -28,19 +39,25 @@ Collector::Open* Collector::open(Time end) {
 }
 
 void Collector::add(const Request& request) {
+  const Time end = end_of(request.at);
   const auto known = processes_.find(request.process);
   if (known == processes_.end()) {
-    if (processes_.size() >= kProcessesMax) processes_.erase(processes_.begin());
-    // Numbers before the first we see are not ours to miss: the collector came later.
-    processes_[request.process] = {
-        .first = request.number, .highest = request.number, .mark = request.number};
+    if (processes_.size() >= kProcessesMax) {
+      processes_.erase(std::ranges::min_element(
+          processes_, {}, [](const auto& process) { return process.second.heard; }));
+    }
+    // How many came before the first we see is not known: the collector may have come later.
+    processes_[request.process] = {.first = request.number,
+                                   .highest = request.number,
+                                   .mark = request.number,
+                                   .joined = closed_ && end > begun_ ? end : Time::min()};
   }
   Process& process = processes_[request.process];
+  process.heard = ++heard_;
   process.first = std::min(process.first, request.number);
   process.highest = std::max(process.highest, request.number);
   ++(request.number <= process.mark ? process.seen_to_mark : process.seen_beyond);
 
-  const Time end = end_of(request.at);
   if (closed_ && end <= *closed_) {
     if (end <= begun_) return;  // from before the first whole slot
     ++late_;
@@ -59,7 +76,7 @@ void Collector::add(const Request& request) {
       slot->latencies[static_cast<std::size_t>(request.arm)].add(request.latency);
     }
     slot->sums.add(request.arm, request.segment, request.answered, request.right, request.latency,
-                   shape_.slower_than);
+                   shape_.slower_than, request.fault);
   }
 }
 
@@ -101,7 +118,10 @@ std::vector<ClosedSlot> Collector::close(Time now) {
       out.push_back({end, Sums(shape_), false, {}});
       continue;
     }
-    const bool complete = !spoilt && !at->second.spoilt && at->second.lines > 0;
+    const bool joined = std::ranges::any_of(processes_, [&](const auto& process) {
+      return process.second.first > 0 && end <= process.second.joined;
+    });
+    const bool complete = !spoilt && !joined && !at->second.spoilt && at->second.lines > 0;
     out.push_back({end, std::move(at->second.sums), complete, std::move(at->second.latencies)});
     slots_.erase(slots_.begin(), std::next(at));
   }

@@ -24,6 +24,7 @@ struct Request {
   bool counts = true;  ///< false: the learner left before an answer; its number still counts
   bool answered = false, right = false;
   Duration latency{};
+  Fault fault = Fault::kNone;
 };
 
 struct ClosedSlot {
@@ -32,6 +33,10 @@ struct ClosedSlot {
   bool complete = false;
   ArmHistograms latencies = {};
 };
+
+/// Counts the slot, where it is complete, as one in which an arm that was asked answered or did
+/// not.
+void note_uptime(ClosedSlot& slot);
 
 /// A closed slot as the controller's log keeps it.
 std::string encode_slot(const ClosedSlot& slot);
@@ -43,9 +48,12 @@ Result<ClosedSlot> decode_slot(const Shape& shape, std::string_view bytes);
 /// Lines are numbered by the balancer, so a hole in the numbers is a line lost; a slot in which no
 /// line came at all is silence, for the controller's own probes pass through the balancer in every
 /// slot. Both make the slot incomplete. Lines may come out of order within `grace` of their slot's
-/// end; later ones are counted as late and make the newest open slot incomplete.
+/// end; later ones are counted as late and make the newest open slot incomplete. A process numbers
+/// from 0: what it told before the first line that came here may be lost, so slots up to that
+/// line's are incomplete, unless they were over before the collector began.
 ///
-/// Memory: the slots still open (bounded by `open_max`) and one counter per process seen lately.
+/// Memory: the slots still open (64 at most) and one counter for each of the eight processes heard
+/// of last.
 class Collector {
  public:
   Collector(const Shape& shape, Duration slot, Duration grace = std::chrono::seconds(1));
@@ -72,6 +80,8 @@ class Collector {
   struct Process {
     std::uint64_t first = 0, highest = 0, mark = 0;
     std::uint64_t seen_to_mark = 0, seen_beyond = 0, told = 0;
+    std::uint64_t heard = 0;    ///< of all lines, the place of its last one
+    Time joined = Time::min();  ///< end of the slot of its first line, where that was not the first
   };
   std::uint64_t newly_lost();
   Time end_of(Time at) const;
@@ -84,6 +94,7 @@ class Collector {
   Time begun_{};                ///< of the first one, which was not whole
   std::map<std::uint32_t, Process> processes_;
   bool spoilt_ = false;
+  std::uint64_t heard_ = 0;
   std::uint64_t lost_ = 0, late_ = 0, garbage_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "telemetry/history.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/result.h"
 
@@ -17,6 +18,13 @@ std::size_t place(Arm arm) {
 
 std::string_view name(Arm arm) {
   return arm == Arm::kCandidate ? "candidate" : "baseline";
+}
+
+std::string_view name(Fault fault) {
+  constexpr std::string_view kNames[] = {"none",     "client_error", "500",       "502",
+                                         "503",      "504",          "other_5xx", "connection",
+                                         "time_out", "retried"};
+  return kNames[static_cast<std::size_t>(fault)];
 }
 
 Shape Shape::of(std::vector<std::string> segments, std::vector<Duration> slower_than) {
@@ -43,16 +51,23 @@ void Levels::operator+=(const Levels& other) {
   network_samples += other.network_samples;
   revenue += other.revenue;
   practice += other.practice;
+  activity_samples += other.activity_samples;
+  slots_up += other.slots_up;
+  slots_down += other.slots_down;
 }
 
 Sums::Sums(const Shape& shape)
     : segments_(shape.segments.size()),
       limits_(shape.slower_than.size()),
-      sums_(kArms * segments_ * (kPlain + 2 * limits_) + kArms * Levels::kNumbers) {}
+      sums_(kArms * segments_ * counters() + kArms * Levels::kNumbers) {}
+
+std::size_t Sums::counters() const {
+  return kPlain + 2 * limits_ + kFaults;
+}
 
 std::uint64_t* Sums::cell(Arm arm, std::size_t segment) {
   COVEY_CHECK(segment < segments_);
-  return sums_.data() + (place(arm) * segments_ + segment) * (kPlain + 2 * limits_);
+  return sums_.data() + (place(arm) * segments_ + segment) * counters();
 }
 const std::uint64_t* Sums::cell(Arm arm, std::size_t segment) const {
   return const_cast<Sums*>(this)->cell(arm, segment);
@@ -60,12 +75,17 @@ const std::uint64_t* Sums::cell(Arm arm, std::size_t segment) const {
 
 Counts Sums::counts(Arm arm, std::size_t segment) const {
   const std::uint64_t* at = cell(arm, segment);
-  return {at[0], at[1], at[2], {at + kPlain, limits_}, {at + kPlain + limits_, limits_}};
+  return {at[0],
+          at[1],
+          at[2],
+          {at + kPlain, limits_},
+          {at + kPlain + limits_, limits_},
+          {at + kPlain + 2 * limits_, kFaults}};
 }
 
 Counts Sums::counts(Arm arm) const {
   auto& all = over_segments_[place(arm)];
-  all.assign(kPlain + 2 * limits_, 0);
+  all.assign(counters(), 0);
   for (std::size_t s = 0; s < segments_; ++s) {
     const std::uint64_t* at = cell(arm, s);
     for (std::size_t i = 0; i < all.size(); ++i) all[i] += at[i];
@@ -74,17 +94,18 @@ Counts Sums::counts(Arm arm) const {
           all[1],
           all[2],
           {all.data() + kPlain, limits_},
-          {all.data() + kPlain + limits_, limits_}};
+          {all.data() + kPlain + limits_, limits_},
+          {all.data() + kPlain + 2 * limits_, kFaults}};
 }
 
 Levels Sums::levels(Arm arm) const {
   const std::uint64_t* at =
-      sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * Levels::kNumbers;
-  return {at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8]};
+      sums_.data() + kArms * segments_ * counters() + place(arm) * Levels::kNumbers;
+  return {at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8], at[9], at[10], at[11]};
 }
 
 void Sums::add(Arm arm, std::size_t segment, bool answered, bool right, Duration latency,
-               std::span<const Duration> limits) {
+               std::span<const Duration> limits, Fault fault) {
   COVEY_CHECK(limits.size() == limits_);
   std::uint64_t* at = cell(arm, segment);
   ++at[0];
@@ -95,6 +116,7 @@ void Sums::add(Arm arm, std::size_t segment, bool answered, bool right, Duration
     at[kPlain + i] += slow;
     at[kPlain + limits_ + i] += slow || !answered || !right;
   }
+  if (fault != Fault::kNone) ++at[kPlain + 2 * limits_ + static_cast<std::size_t>(fault) - 1];
 }
 
 void Sums::add(Arm arm, std::size_t segment, std::uint64_t sent, std::uint64_t unanswered,
@@ -112,8 +134,7 @@ void Sums::add(Arm arm, std::size_t segment, std::uint64_t sent, std::uint64_t u
 }
 
 void Sums::add(Arm arm, const Levels& levels) {
-  std::uint64_t* at =
-      sums_.data() + kArms * segments_ * (kPlain + 2 * limits_) + place(arm) * Levels::kNumbers;
+  std::uint64_t* at = sums_.data() + kArms * segments_ * counters() + place(arm) * Levels::kNumbers;
   at[0] += levels.samples;
   at[1] += levels.cpu;
   at[2] += levels.memory;
@@ -123,6 +144,9 @@ void Sums::add(Arm arm, const Levels& levels) {
   at[6] += levels.network_samples;
   at[7] += levels.revenue;
   at[8] += levels.practice;
+  at[9] += levels.activity_samples;
+  at[10] += levels.slots_up;
+  at[11] += levels.slots_down;
 }
 
 void Sums::operator+=(const Sums& other) {
@@ -213,6 +237,27 @@ std::optional<Sums> History::between(Time from, Time to) const {
   out.missing += std::max(Duration{}, first_ - from);
   if (last == &fine.back() && to > last->at + slot_) out.missing += to - last->at;
   return out;
+}
+
+std::optional<History::Stretch> History::narrowed(Time from, Time to) const {
+  const auto& fine = grains_.back();
+  if (fine.empty() || to < from) return std::nullopt;
+  const Boundary* last = at_or_before(to);
+  const Boundary* first = at_or_after(from);
+  if (last == nullptr || first == nullptr || first->at > last->at) return std::nullopt;
+  // Before the first slot and after the last nothing is narrowed: that time is missing.
+  return Stretch{from < first_ ? from : first->at,
+                 last == &fine.back() && to > last->at + slot_ ? to : last->at};
+}
+
+Duration History::grain(Time from) const {
+  if (grains_.back().empty()) return slot_;
+  const Time now = grains_.back().back().at;
+  if (from >= now - retention_.fine) return slot_;
+  // Only boundaries of slots are ever kept, so that a grain is a common multiple with the slot.
+  const Duration coarse = from >= now - retention_.minutes ? Duration(std::chrono::minutes(1))
+                                                           : Duration(std::chrono::hours(1));
+  return Duration(std::lcm(coarse.count(), slot_.count()));
 }
 
 std::optional<Time> History::last_complete() const {

@@ -24,6 +24,23 @@ enum class Arm : std::uint8_t { kBaseline, kCandidate };
 inline constexpr std::size_t kArms = 2;
 std::string_view name(Arm arm);  ///< "baseline", "candidate"
 
+/// What became of a request that was not simply answered. A client's error is the client's: its
+/// answer is right.
+enum class Fault : std::uint8_t {
+  kNone,
+  kClientError,  ///< 4xx
+  kError500,
+  kError502,
+  kError503,
+  kError504,
+  kErrorOther,  ///< another 5xx
+  kConnection,  ///< refused, or cut before an answer
+  kTimeOut,
+  kRetried,  ///< failed at first; another try, or the other arm, answered
+};
+inline constexpr std::size_t kFaults = 9;  ///< without kNone
+std::string_view name(Fault fault);        ///< "client_error", "500", ..., "retried"
+
 /// What is told apart: segments, and the latencies requests are counted against. The limits of a
 /// plan are counted exactly, so that a gate on P99 is a statement on counts, not on a histogram.
 struct Shape {
@@ -38,17 +55,18 @@ struct Shape {
 /// Requests of one arm and segment.
 struct Counts {
   std::uint64_t sent = 0;
-  std::uint64_t unanswered = 0;         ///< connection failed, timed out, refused by the balancer
-  std::uint64_t wrong = 0;              ///< answered with 5xx or failing validation
-  std::span<const std::uint64_t> slow;  ///< per limit: answered, but slower
-  std::span<const std::uint64_t> bad;   ///< per limit: unanswered, wrong or slow
+  std::uint64_t unanswered = 0;           ///< connection failed, timed out, refused by the balancer
+  std::uint64_t wrong = 0;                ///< answered with 5xx or failing validation
+  std::span<const std::uint64_t> slow;    ///< per limit: answered, but slower
+  std::span<const std::uint64_t> bad;     ///< per limit: unanswered, wrong or slow
+  std::span<const std::uint64_t> faults;  ///< per Fault but kNone; 0 where the source tells none
 
   std::uint64_t answered() const { return sent - unanswered; }
 };
 
 /// Levels of one arm's machines: sums over samples, so that means can be taken of any window.
 struct Levels {
-  static constexpr std::size_t kNumbers = 9;
+  static constexpr std::size_t kNumbers = 12;
   std::uint64_t samples = 0;
   std::uint64_t cpu = 0, memory = 0, network = 0;  ///< used parts per million, summed
   std::uint64_t cache_hits = 0, lookups = 0;
@@ -56,6 +74,9 @@ struct Levels {
   /// What the arm's learners did, as it came in: paid, in millionths of the plan's currency, and
   /// practised.
   std::uint64_t revenue = 0, practice = 0;
+  std::uint64_t activity_samples = 0;  ///< readings of those two
+  /// Complete slots in which the arm was asked: with an answer, and with none at all.
+  std::uint64_t slots_up = 0, slots_down = 0;
 
   void operator+=(const Levels& other);
 };
@@ -74,7 +95,7 @@ class Sums {
 
   /// One request. `latency` is looked at only if it was answered.
   void add(Arm arm, std::size_t segment, bool answered, bool right, Duration latency,
-           std::span<const Duration> limits);
+           std::span<const Duration> limits, Fault fault = Fault::kNone);
   /// Many at once, for a simulated world: `slow` and `bad` per limit.
   void add(Arm arm, std::size_t segment, std::uint64_t sent, std::uint64_t unanswered,
            std::uint64_t wrong, std::span<const std::uint64_t> slow,
@@ -92,8 +113,9 @@ class Sums {
   friend class History;
   std::uint64_t* cell(Arm arm, std::size_t segment);
   const std::uint64_t* cell(Arm arm, std::size_t segment) const;
+  std::size_t counters() const;  ///< of a cell
   std::size_t segments_, limits_;
-  std::vector<std::uint64_t> sums_;  ///< (arm × segment × counters), then (arm × 9) of levels
+  std::vector<std::uint64_t> sums_;  ///< (arm × segment × counters), then (arm × levels)
   mutable std::array<std::vector<std::uint64_t>, kArms> over_segments_;
 };
 
@@ -107,7 +129,7 @@ struct Retention {
 ///
 /// Keeps running totals at slot boundaries, so the sums of any window are one subtraction, and
 /// older time is merged by forgetting boundaries. Memory: 8 bytes × counters × boundaries; with
-/// 9 segments and 3 limits about 7 MB for a plan of 17 days.
+/// 9 segments and 3 limits about 13 MB for a plan of 17 days.
 ///
 /// A slot that never came, or came marked incomplete, is missing time: it is never read as zero
 /// requests. One thread.
@@ -128,6 +150,13 @@ class History {
   /// nothing from outside comes in. Nothing before the first slot. Time before the first slot and
   /// after the last counts as missing.
   std::optional<Sums> between(Time from, Time to) const;
+  /// What between() answers for: (from, to] narrowed. Its length less `missing` is known time.
+  struct Stretch {
+    Time from, to;
+  };
+  std::optional<Stretch> narrowed(Time from, Time to) const;
+  /// How far apart the boundaries at and after `from` are that are kept for sure.
+  Duration grain(Time from) const;
   std::optional<Time> last() const;           ///< end of the newest slot
   std::optional<Time> last_complete() const;  ///< of the newest complete one
   std::size_t boundaries() const;

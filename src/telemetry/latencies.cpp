@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace covey::telemetry {
 namespace {
@@ -11,11 +12,12 @@ constexpr std::uint64_t kExact = 128;  ///< below it a bucket is one microsecond
 constexpr std::uint64_t kParts = 64;   ///< of each doubling above
 constexpr std::uint64_t kLongest = std::uint64_t{1} << 32;  ///< 71 min; longer counts as this
 
-constexpr Duration kMinute = std::chrono::minutes(1);
+constexpr std::size_t kHoursMax = 10'000;
 
-Time minute_of(Time end) {
+/// End of the part of the clock that `end` closes or lies in.
+Time part_of(Time end, Duration grain) {
   const auto since = end.time_since_epoch() - Duration(1);
-  return Time(since - since % kMinute + kMinute);
+  return Time(since - since % grain + grain);
 }
 
 }  // namespace
@@ -37,7 +39,7 @@ Duration Histogram::middle(std::size_t i) {
   return Duration(low + width / 2);
 }
 
-void Histogram::add(Duration latency, std::uint32_t times) {
+void Histogram::add(Duration latency, std::uint64_t times) {
   const std::size_t at = bucket(latency);
   if (at >= buckets_.size()) buckets_.resize(at + 1);
   buckets_[at] += times;
@@ -62,29 +64,58 @@ std::optional<Duration> Histogram::quantile(double q) const {
   return middle(buckets_.size() - 1);
 }
 
-void Latencies::add(Time end, const ArmHistograms& slot) {
-  slots_.push_back({end, slot});
-  while (end - slots_.front().end >= retention_.fine) {
-    Stretch& oldest = slots_.front();
-    const Time minute = minute_of(oldest.end);
-    if (minutes_.empty() || minutes_.back().end != minute) {
-      minutes_.push_back({minute, std::move(oldest.arms)});
-    } else {
-      for (std::size_t a = 0; a < kArms; ++a) minutes_.back().arms[a] += oldest.arms[a];
+Latencies::Packed Latencies::packed(const Histogram& from) {
+  const auto& buckets = from.buckets_;
+  const auto first = std::ranges::find_if(buckets, [](std::uint64_t n) { return n > 0; });
+  Packed out{static_cast<std::uint32_t>(first - buckets.begin()), {}};
+  out.counts.reserve(static_cast<std::size_t>(buckets.end() - first));
+  for (auto at = first; at != buckets.end(); ++at) {
+    out.counts.push_back(static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(*at, std::numeric_limits<std::uint32_t>::max())));
+  }
+  return out;
+}
+
+void Latencies::add_to(Histogram& sum, const Packed& what) {
+  if (what.counts.empty()) return;
+  const std::size_t end = what.first + what.counts.size();
+  if (end > sum.buckets_.size()) sum.buckets_.resize(end);
+  for (std::size_t i = 0; i < what.counts.size(); ++i) {
+    sum.buckets_[what.first + i] += what.counts[i];
+    sum.count_ += what.counts[i];
+  }
+}
+
+// Moves whole parts that ended before `before` to the next coarser grain.
+void Latencies::merge(std::size_t from, Duration grain, Time before) {
+  auto& fine = grains_[from];
+  while (!fine.empty()) {
+    const Time end = part_of(fine.front().end, grain);
+    if (end > before) return;
+    ArmHistograms sums;
+    for (; !fine.empty() && fine.front().end <= end; fine.pop_front()) {
+      for (std::size_t a = 0; a < kArms; ++a) add_to(sums[a], fine.front().arms[a]);
     }
-    slots_.pop_front();
+    auto& coarse = grains_[from - 1];
+    coarse.push_back({end, {}});
+    for (std::size_t a = 0; a < kArms; ++a) coarse.back().arms[a] = packed(sums[a]);
   }
-  while (!minutes_.empty() && end - minutes_.front().end >= retention_.minutes) {
-    minutes_.pop_front();
-  }
+}
+
+void Latencies::add(Time end, const ArmHistograms& slot) {
+  grains_[2].push_back({end, {}});
+  for (std::size_t a = 0; a < kArms; ++a) grains_[2].back().arms[a] = packed(slot[a]);
+  merge(2, std::chrono::minutes(1), end - retention_.fine);
+  merge(1, std::chrono::hours(1), end - retention_.minutes);
+  while (grains_[0].size() > kHoursMax) grains_[0].pop_front();
 }
 
 Histogram Latencies::between(Time from, Time to, Arm arm) const {
   Histogram out;
-  for (const auto* stretches : {&minutes_, &slots_}) {
-    const auto begin = std::ranges::upper_bound(*stretches, from, {}, &Stretch::end);
-    for (auto at = begin; at != stretches->end() && at->end <= to; ++at) {
-      out += at->arms[static_cast<std::size_t>(arm)];
+  for (const auto& stretches : grains_) {
+    const auto begin = std::ranges::upper_bound(stretches, from, {}, &Stretch::end);
+    for (auto at = begin; at != stretches.end() && at->end <= to; ++at) {
+      add_to(out, at->arms[static_cast<std::size_t>(arm)]);
     }
   }
   return out;

@@ -21,6 +21,7 @@ Request request(std::uint64_t number, Time at) {
 Collector begun() {
   Collector out(kNorth, 5s, 1s);
   EXPECT_TRUE(out.close(kStart).empty());
+  out.add(request(0, kStart + 1s));  // of before: from here on every number is missed
   return out;
 }
 
@@ -120,8 +121,8 @@ TEST(Collector, OrderDoesNotMatterAndLossDoes) {
 
 TEST(Collector, ANewProcessBeginsItsOwnNumbers) {
   Collector collector = begun();
-  for (std::uint64_t n = 1'000; n < 1'010; ++n) collector.add(request(n, kStart + 6s));
-  for (std::uint64_t n = 1; n < 10; ++n) {
+  for (std::uint64_t n = 1; n <= 10; ++n) collector.add(request(n, kStart + 6s));
+  for (std::uint64_t n = 0; n < 9; ++n) {
     Request other = request(n, kStart + 7s);
     other.process = 2;
     collector.add(other);
@@ -131,6 +132,42 @@ TEST(Collector, ANewProcessBeginsItsOwnNumbers) {
   ASSERT_EQ(closed.size(), 1u);
   EXPECT_TRUE(closed[0].complete);
   EXPECT_EQ(closed[0].sums.counts(Arm::kBaseline).sent, 19u);
+}
+
+// Goal: a stream that is joined in its middle is no whole slot: what the process told before the
+// first line that came is not known.
+TEST(Collector, AStreamJoinedInItsMiddleBeginsWithTheNextSlot) {
+  Collector collector = begun();
+  collector.add(request(1, kStart + 6s));
+  for (std::uint64_t n = 700; n < 710; ++n) {
+    Request other = request(n, kStart + 12s);
+    other.process = 2;
+    collector.add(other);
+  }
+  collector.add(request(2, kStart + 16s));
+  const auto closed = collector.close(kStart + 21s);
+  ASSERT_EQ(closed.size(), 3u);
+  EXPECT_FALSE(closed[0].complete);  // the other may have had lines here, too
+  EXPECT_FALSE(closed[1].complete);
+  EXPECT_TRUE(closed[2].complete);
+  EXPECT_EQ(collector.lost(), 0u);  // how many, nobody knows
+}
+
+// Goal: whatever processes are named, the one that goes on is not forgotten.
+TEST(Collector, OthersNumbersDoNotDriveOutTheBalancers) {
+  Collector collector = begun();
+  std::uint64_t n = 0;
+  for (std::uint32_t other = 2; other < 100; ++other) {
+    Request stranger = request(0, kStart + 6s);
+    stranger.process = other;
+    collector.add(stranger);
+    collector.add(request(++n, kStart + 6s));
+  }
+  ++n;  // lost
+  collector.add(request(++n, kStart + 7s));
+  collector.close(kStart + 8s);
+  EXPECT_FALSE(collector.close(kStart + 11s).at(0).complete);
+  EXPECT_EQ(collector.lost(), 1u);
 }
 
 TEST(Collector, GarbageAndLateLinesSpoilTheirSlotAndNothingElse) {
@@ -157,6 +194,52 @@ TEST(Collector, LinesFromAnywhenTakeBoundedMemory) {
   }
   EXPECT_GT(collector.late(), 1'000u);
   EXPECT_FALSE(collector.close(kStart + 11s).empty());
+}
+
+// Goal: a slot in which an arm was asked and answered nobody is one of its being down; what was not
+// asked, or not seen whole, says nothing.
+TEST(Collector, UptimeCountsSlotsWithoutAnyAnswer) {
+  const auto slot = [](std::uint64_t answered, std::uint64_t unanswered, bool complete) {
+    ClosedSlot out{kStart, Sums(kNorth), complete, {}};
+    for (std::uint64_t i = 0; i < answered + unanswered; ++i) {
+      out.sums.add(Arm::kCandidate, 0, i < answered, true, 1ms, kNorth.slower_than);
+    }
+    note_uptime(out);
+    const Levels levels = out.sums.levels(Arm::kCandidate);
+    EXPECT_EQ(out.sums.levels(Arm::kBaseline).slots_up + out.sums.levels(Arm::kBaseline).slots_down,
+              0u);
+    return std::pair(levels.slots_up, levels.slots_down);
+  };
+  using Pair = std::pair<std::uint64_t, std::uint64_t>;
+  EXPECT_EQ(slot(1, 9, true), Pair(1, 0));
+  EXPECT_EQ(slot(0, 9, true), Pair(0, 1));
+  EXPECT_EQ(slot(0, 0, true), Pair(0, 0));
+  EXPECT_EQ(slot(0, 9, false), Pair(0, 0));
+}
+
+// Goal: what became of requests is kept by arm and segment.
+TEST(Collector, FaultsAreKeptByArmAndSegment) {
+  Collector collector = begun();
+  for (std::uint64_t n = 1; n <= 9; ++n) {
+    Request one = request(n, kStart + 6s);
+    one.segment = n % 2;
+    one.fault = n <= 4 ? Fault::kTimeOut : n <= 6 ? Fault::kClientError : Fault::kNone;
+    one.answered = one.fault != Fault::kTimeOut;
+    collector.add(one);
+  }
+  collector.close(kStart + 8s);
+  const auto closed = collector.close(kStart + 11s);
+  ASSERT_EQ(closed.size(), 1u);
+  const auto of = [&](Counts counts, Fault fault) {
+    return counts.faults[static_cast<std::size_t>(fault) - 1];
+  };
+  EXPECT_EQ(of(closed[0].sums.counts(Arm::kBaseline), Fault::kTimeOut), 4u);
+  EXPECT_EQ(of(closed[0].sums.counts(Arm::kBaseline, 1), Fault::kTimeOut), 2u);
+  EXPECT_EQ(of(closed[0].sums.counts(Arm::kBaseline), Fault::kClientError), 2u);
+  EXPECT_EQ(of(closed[0].sums.counts(Arm::kBaseline), Fault::kError500), 0u);
+  EXPECT_EQ(of(closed[0].sums.counts(Arm::kCandidate), Fault::kTimeOut), 0u);
+  EXPECT_EQ(closed[0].sums.counts(Arm::kBaseline).wrong, 0u)
+      << "a client's error is no wrong answer";
 }
 
 TEST(Collector, WhoLeftIsNobodysFailure) {
