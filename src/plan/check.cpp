@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -40,7 +41,18 @@ std::optional<double> spread_needs(std::size_t segments, double limit, double al
   return std::ceil(high) * static_cast<double>(segments);
 }
 
-Decidability decide(const Plan& plan, const Stage& stage, const Rule& criterion) {
+/// What decide() needs of a stage or a monitoring phase.
+struct Phase {
+  const std::string& name;
+  BasisPoints share;
+  Duration length, max_extend;
+};
+
+/// What spread_needs() said of a limit: phases often share one.
+using SpreadNeeds = std::map<double, std::optional<double>>;
+
+Decidability decide(const Plan& plan, const Phase& stage, const Rule& criterion,
+                    SpreadNeeds& known) {
   using enum Decidability::Verdict;
   Decidability out;
   out.stage = stage.name;
@@ -71,7 +83,9 @@ Decidability decide(const Plan& plan, const Stage& stage, const Rule& criterion)
       out.note = "fewer than two segments are named";
       return out;
     }
-    out.needed = spread_needs(plan.segments.size(), criterion.limit, plan.alpha);
+    const auto [at, fresh] = known.try_emplace(criterion.limit);
+    if (fresh) at->second = spread_needs(plan.segments.size(), criterion.limit, plan.alpha);
+    out.needed = at->second;
     out.note = "if segments are of equal size";
   } else {
     const double limit = limit_rate(criterion);
@@ -88,6 +102,17 @@ Decidability decide(const Plan& plan, const Stage& stage, const Rule& criterion)
   return out;
 }
 
+void people_decide(const std::string& phase, const Gate& gate, Checked& out) {
+  for (const std::string& text : gate.criteria) {
+    Decidability one;
+    one.stage = phase;
+    one.criterion.text = text;
+    one.note = fmt::format("{}: nothing here measures it; {} decide on a report, {}", gate.name,
+                           fmt::join(gate.approvals, ", "), format_time(gate.at).substr(0, 10));
+    out.gates.push_back(std::move(one));
+  }
+}
+
 }  // namespace
 
 bool Checked::decidable() const {
@@ -98,9 +123,11 @@ bool Checked::decidable() const {
 
 Checked check(const Plan& plan) {
   Checked out;
+  SpreadNeeds known;
   for (const Stage& stage : plan.stages) {
     for (const Rule& criterion : stage.criteria) {
-      out.gates.push_back(decide(plan, stage, criterion));
+      out.gates.push_back(decide(plan, {stage.name, stage.share, stage.length, stage.max_extend},
+                                 criterion, known));
     }
     if (stage.approvals.empty()) {
       out.warnings.push_back(
@@ -126,6 +153,17 @@ Checked check(const Plan& plan) {
       out.warnings.push_back(fmt::format(
           "{}: extended to its end it runs into {}, which then begins later", a.name, b.name));
     }
+  }
+  for (const Monitoring& phase : plan.monitoring) {
+    // Its share is the last stage's, and it may run as long again while it is undecided.
+    const Phase as{phase.name, plan.stages.back().share, phase.length, phase.length};
+    for (const Rule& criterion : phase.criteria) {
+      out.gates.push_back(decide(plan, as, criterion, known));
+    }
+    for (const Gate& gate : phase.gates) people_decide(phase.name, gate, out);
+  }
+  for (const Work& work : plan.work) {
+    for (const Gate& gate : work.gates) people_decide(work.name, gate, out);
   }
   if (plan.channels.empty()) {
     out.warnings.emplace_back("no channels: alerts stay in the journal and on the dashboard");

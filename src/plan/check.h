@@ -8,9 +8,9 @@
 
 namespace covey::plan {
 
-/// Whether one criterion of one stage can be decided with the traffic that is expected.
+/// Whether one criterion of one phase can be decided with the traffic that is expected.
 struct Decidability {
-  std::string stage;
+  std::string stage;  ///< or monitoring or work phase
   Rule criterion;
   /// Requests to the candidate: what the stage brings, and what a pass takes of a candidate whose
   /// rate is half the limit's. Nothing for what is not decided by counting requests.
@@ -21,13 +21,13 @@ struct Decidability {
     kDecides,     ///< within the stage's length
     kTight,       ///< with less than twice what is needed, or only if extended
     kCannot,      ///< not even if extended: the stage would hold
-    kNotCounted,  ///< a level, a count or an interval: see `note`
+    kNotCounted,  ///< a level, a count, an interval, or what people decide: see `note`
   } verdict = Verdict::kNotCounted;
   std::string note;
 };
 
 struct Checked {
-  std::vector<Decidability> gates;  ///< in the order of stages and their criteria
+  std::vector<Decidability> gates;  ///< in the order of phases and their criteria
   std::vector<std::string> warnings;
   bool decidable() const;  ///< no gate is kCannot
 };

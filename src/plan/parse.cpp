@@ -145,6 +145,38 @@ Roster read_roster(const Value& value, const Structure& structure) {
   return out;
 }
 
+ImpactSource read_impacts(const Value& value, Structure& structure) {
+  ImpactSource out;
+  Table table = value.table();
+  if (const auto by = table.get("by")) {
+    out.by = references(*by, structure, Refers::kRole);
+    if (by->is_list() && out.by.empty()) by->fault("nobody could tell what an experiment says");
+  }
+  if (const auto valid = table.get("valid_for")) out.valid_for = positive(*valid);
+  if (const auto from = table.get("experiment")) {
+    Table inner = from->table();
+    if (const auto name = inner.require("name", "as the analyzer's GET /v1/experiments has it")) {
+      out.experiment = name->text();
+    }
+    if (const auto at = inner.require("address", "HOST:PORT of the analyzer that analyses it")) {
+      out.address = at->text();
+    }
+    if (const auto every = inner.get("every")) out.every = positive(*every);
+    const auto metric = [&](const char* key, std::string& to) {
+      if (const auto named = inner.get(key)) to = named->text();
+    };
+    metric("revenue", out.revenue);
+    metric("churn", out.churn);
+    metric("engagement", out.engagement);
+    if (out.revenue.empty() && out.churn.empty() && out.engagement.empty()) {
+      inner.fault("name a metric of the experiment: `revenue`, `churn` or `engagement`");
+    }
+    inner.done();
+  }
+  table.done();
+  return out;
+}
+
 Reaction read_reaction(const Value& value) {
   Reaction out;
   Table table = value.table();
@@ -250,6 +282,33 @@ Stage read_stage(const Value& value, Structure& structure) {
   return out;
 }
 
+std::vector<Gate> read_gates(const Value& value, Structure& structure, Time from, Time to) {
+  std::vector<Gate> out;
+  for (const Value& entry : value.list()) {
+    Gate gate;
+    Table table = entry.table();
+    if (const auto name = table.require("name", "of the gate")) {
+      gate.name = read_name(*name);
+      structure.name(*name, gate.name);
+    }
+    if (const auto at = table.require("at", "when it is decided")) {
+      gate.at = at->time();
+      if (!at->faulty() && (gate.at < from || gate.at > to)) at->fault("lies outside its phase");
+    }
+    if (const auto by = table.require("by", "roles that decide it, all of them")) {
+      gate.approvals = references(*by, structure, Refers::kRole);
+      if (by->is_list() && gate.approvals.empty()) by->fault("somebody must decide it");
+    }
+    if (const auto criteria = table.require("criteria", "what the report must show")) {
+      gate.criteria = texts(*criteria);
+      if (criteria->is_list() && gate.criteria.empty()) criteria->fault("at least one");
+    }
+    table.done();
+    out.push_back(std::move(gate));
+  }
+  return out;
+}
+
 Monitoring read_monitoring(const Value& value, Structure& structure) {
   Monitoring out;
   Table table = value.table();
@@ -272,6 +331,9 @@ Monitoring read_monitoring(const Value& value, Structure& structure) {
   }
   if (const auto criteria = table.require("criteria", "what must hold")) {
     out.criteria = rules(*criteria, RuleList::kCriteria);
+  }
+  if (const auto gates = table.get("gates")) {
+    out.gates = read_gates(*gates, structure, out.start, out.start + out.length);
   }
   if (const auto breached = table.require("breached_for", "before a breach is rolled back")) {
     out.breached_for = positive(*breached);
@@ -333,6 +395,12 @@ Work read_work(const Value& value, Structure& structure) {
     for (const Value& entry : learners->list()) {
       out.learners.push_back(static_cast<std::uint64_t>(entry.integer(1, std::int64_t{1} << 40)));
     }
+  }
+  if (const auto regions = table.get("regions")) {
+    out.regions = static_cast<std::uint32_t>(regions->integer(1, 1'000));
+  }
+  if (const auto gates = table.get("gates")) {
+    out.gates = read_gates(*gates, structure, out.start, end);
   }
   table.done();
   return out;
@@ -456,6 +524,13 @@ Result<Plan> parse_plan(std::string file, std::string_view yaml) {
       }
     }
     table.done();
+  }
+  if (const auto impacts = top.get("impacts")) out.impacts = read_impacts(*impacts, structure);
+  if (out.impacts.by.empty()) {
+    // Who decides may also say what a decision rests on.
+    for (const Role& role : out.roles) {
+      if (role.decides) out.impacts.by.push_back(role.name);
+    }
   }
   if (const auto every = top.get("snapshot_every")) out.snapshot_every = positive(*every);
   if (const auto every = top.get("briefing_every")) out.briefing_every = positive(*every);

@@ -71,13 +71,20 @@ Time Plan::end() const {
 }
 
 Plan shifted(Plan plan, Duration later) {
+  const auto shift_gates = [&](std::vector<Gate>& gates) {
+    for (Gate& gate : gates) gate.at += later;
+  };
   for (Stage& stage : plan.stages) {
     stage.start += later;
     if (stage.preflight) *stage.preflight += later;
   }
-  for (Monitoring& phase : plan.monitoring) phase.start += later;
+  for (Monitoring& phase : plan.monitoring) {
+    phase.start += later;
+    shift_gates(phase.gates);
+  }
   for (Work& work : plan.work) {
     work.start += later;
+    shift_gates(work.gates);
     for (Time& report : work.reports) report += later;
     for (Task& task : work.tasks) task.start += later;
   }

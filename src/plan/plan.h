@@ -65,6 +65,19 @@ struct PrometheusSource {
   std::string slower;  ///< requests slower than `$limit` seconds, which must be an edge
 };
 
+/// What experiments say of revenue, churn and engagement: who may tell it, how long it counts, and
+/// where the controller reads it by itself.
+struct ImpactSource {
+  std::vector<std::string> by;                  ///< roles that may tell one
+  Duration valid_for = std::chrono::hours(24);  ///< after the time up to which its events count
+  std::string address, experiment;              ///< an analyzer's, HOST:PORT; empty: people tell
+  Duration every = std::chrono::minutes(1);     ///< it is asked
+  /// Names of the experiment's metrics; empty: not read. Revenue and engagement are taken as
+  /// lifts, churn as a difference of shares.
+  std::string revenue, churn, engagement;
+  bool fetched() const { return !experiment.empty(); }
+};
+
 /// A rule whose coming true lowers the share at once.
 struct Reaction {
   Rule when;
@@ -107,6 +120,14 @@ struct Stage {
   }
 };
 
+/// A dated GO or NO-GO on what nothing here measures: those named decide, each on a report.
+struct Gate {
+  std::string name;
+  Time at{};                           ///< not before
+  std::vector<std::string> approvals;  ///< roles, all of them
+  std::vector<std::string> criteria;   ///< what the report must show, in people's words
+};
+
 /// After the last stage: its share stays, and the criteria are looked at on a cadence.
 struct Monitoring {
   std::string name;
@@ -116,6 +137,7 @@ struct Monitoring {
   std::optional<int> review_weekday;  ///< 0 Monday .. 6 Sunday
   Duration review_at{};
   std::vector<Rule> criteria;
+  std::vector<Gate> gates;
   Duration breached_for{};
   std::string on_pass;
 
@@ -138,6 +160,8 @@ struct Work {
   std::vector<std::string> needs;
   std::vector<Task> tasks;
   std::vector<std::uint64_t> learners;  ///< sizes it goes to, of scale phases
+  std::uint32_t regions = 0;            ///< that serve at its end; 0: not said
+  std::vector<Gate> gates;
 };
 
 /// The calendar: what goes when, how far, judged by what, decided by whom.
@@ -156,6 +180,7 @@ struct Plan {
   Roster roster;
   std::vector<Channel> channels;
   std::optional<PrometheusSource> prometheus;
+  ImpactSource impacts;
   Duration snapshot_every{}, briefing_every{};  ///< 0: none
   std::vector<Stage> stages;                    ///< in order, each after the one before
   std::vector<Monitoring> monitoring;           ///< likewise

@@ -17,7 +17,7 @@ enum class Measure : std::uint8_t {
   kP95,                ///< the same with 5 %
   kAvailability,       ///< requests and probes answered in time / all sent
   kSegmentSpread,      ///< best minus worst segment's share of good requests
-  kCriticalIncidents,  ///< open or opened in the window
+  kCriticalIncidents,  ///< of a criterion: open, or opened in the window; else open, unanswered
   kCpu,
   kMemory,
   kNetwork,     ///< used share of what the machine has

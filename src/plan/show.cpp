@@ -120,7 +120,11 @@ std::string timeline_table(const Plan& plan) {
     } else if (row.kind == Row::Kind::kMonitoring) {
       looks = fmt::format("{} looks", row.marks.size());
     } else if (!row.marks.empty()) {
-      looks = "report " + joined(row.marks, [](Time at) { return minute_text(at).substr(0, 10); });
+      const auto work = std::ranges::find(plan.work, row.name, &Work::name);
+      if (work != plan.work.end() && work->regions > 0) {
+        looks = fmt::format("{} regions, ", work->regions);
+      }
+      looks += "report " + joined(row.marks, [](Time at) { return minute_text(at).substr(0, 10); });
     }
     out += fmt::format("{:<28} {:<16}  {:<16}  {:>7}  {:>6}  {}", (task ? "  " : "") + row.name,
                        minute_text(row.start), minute_text(row.end),
@@ -128,6 +132,23 @@ std::string timeline_table(const Plan& plan) {
                        row.share > 0 ? share_text(row.share) : "", looks);
     while (out.back() == ' ') out.pop_back();
     out += '\n';
+    const auto gates = [&](const auto& phases) {
+      for (const auto& phase : phases) {
+        if (phase.name != row.name) continue;
+        for (const Gate& gate : phase.gates) {
+          out += fmt::format("{:<28} {} on {}, by {}: {}\n", "", gate.name,
+                             minute_text(gate.at).substr(0, 10),
+                             joined(gate.approvals,
+                                    [&](const auto& n) {
+                                      const Role* role = plan.role(n);
+                                      return role != nullptr ? role->title : n;
+                                    }),
+                             fmt::join(gate.criteria, "; "));
+        }
+      }
+    };
+    gates(plan.monitoring);
+    gates(plan.work);
     const auto stage = std::ranges::find(plan.stages, row.name, &Stage::name);
     if (stage == plan.stages.end()) continue;
     out += fmt::format("{:<28} passes if {}\n", "",

@@ -58,6 +58,28 @@ TEST(PlanCheck, ATwentySecondCanaryCannotProveThreeNines) {
   EXPECT_GT(*one.needed, 30'000);
 }
 
+TEST(PlanCheck, LooksAtMonitoringToo) {
+  const Checked checked = check(platform_plan());
+  const auto& watched = gate(checked, "standard-monitoring", "availability > 99.99%");
+  EXPECT_EQ(watched.verdict, Decidability::Verdict::kDecides);
+  EXPECT_DOUBLE_EQ(watched.expected, 5'000.0 * 7 * 86'400);
+  const std::string yaml =
+      replaced(replaced(platform_yaml(), "length: 7d\n    daily", "length: 20s\n    daily"),
+               "at: 2025-11-15T10:00:00Z", "at: 2025-11-09T04:00:10Z");
+  const Checked brief = check(parse_plan("p.yaml", yaml).value());
+  EXPECT_FALSE(brief.decidable());
+  EXPECT_EQ(gate(brief, "standard-monitoring", "availability > 99.99%").verdict,
+            Decidability::Verdict::kCannot);
+}
+
+TEST(PlanCheck, SaysWhatNothingMeasures) {
+  const Checked checked = check(platform_plan());
+  const auto& load = gate(checked, "scale-planning", "500 K learners: errors < 0.1%, P99 < 50 ms");
+  EXPECT_EQ(load.verdict, Decidability::Verdict::kNotCounted);
+  EXPECT_THAT(load.note, HasSubstr("nothing here measures it"));
+  EXPECT_THAT(load.note, HasSubstr("decide on a report, 2025-12-27"));
+}
+
 TEST(PlanCheck, WarnsOfWhatIsOdd) {
   std::string yaml = replaced(platform_yaml(), "    approvals: [vp_engineering]\n", "");
   yaml = replaced(yaml, "breached_for: 3m", "breached_for: 30s");

@@ -119,6 +119,21 @@ TEST(Plan, RefusesWhatDoesNotHoldTogether) {
        "outside the phase"},
       {"reaction that raises", "{when: critical_incidents > 0, share: 0%}",
        "{when: critical_incidents > 0, share: 50%}", "must lower the share"},
+      {"gate of people outside", "at: 2025-12-27T10:00:00Z", "at: 2026-12-27T10:00:00Z",
+       "lies outside its phase"},
+      {"gate of nobody", "by: [engineering_lead, operations_lead]", "by: []",
+       "somebody must decide it"},
+      {"gate of a stranger", "by: [operations_lead, engineering_lead]", "by: [operation_lead]",
+       "did you mean 'operations_lead'"},
+      {"gate of nothing",
+       "criteria: [\"cache hits > 85%\", \"all segments within 5%\", \"query time "
+       "20% lower than on 2025-11-02\"]",
+       "criteria: []", "at least one"},
+      {"impact of a stranger", "by: [finance_lead, vp_engineering]", "by: [finance_led]",
+       "did you mean 'finance_lead'"},
+      {"impact of no metric",
+       "    revenue: revenue\n    churn: churn\n    engagement: completion\n", "", "name a metric"},
+      {"impact for no time", "valid_for: 24h", "valid_for: 0s", "longer than nothing"},
       {"fails upwards", "on_fail: {share: 5%", "on_fail: {share: 50%", "must not exceed"},
   };
   EXPECT_EQ(faults(platform_yaml()), "");  // the control

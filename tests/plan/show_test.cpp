@@ -28,6 +28,13 @@ TEST(PlanShow, TimelineIsInOrderWithTasksBelowTheirWork) {
   EXPECT_EQ((work + 1)->kind, Row::Kind::kTask);
 }
 
+TEST(PlanShow, TellsWhatPeopleDecide) {
+  const std::string table = timeline_table(platform_plan());
+  EXPECT_THAT(table, HasSubstr("scale-go-no-go on 2025-12-27, by VP Engineering, Product lead"));
+  EXPECT_THAT(table, HasSubstr("baseline-confirmed on 2025-11-15"));
+  EXPECT_THAT(table, HasSubstr("8 regions, report 2026-02-06"));
+}
+
 TEST(PlanShow, DrawsEveryPhaseAndEscapesWhatPeopleWrote) {
   const Plan plan = parse_plan("p.yaml", replaced(platform_yaml(), "title: The fast analyzer",
                                                   "title: <script>alert(1)</script> & more"))
