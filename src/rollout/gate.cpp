@@ -67,8 +67,11 @@ void judge_rate(const Rule& rule, const Measured& m, const GateLevels& levels, E
   if (compared && shown_bad(compared->log_e_fail, levels)) {
     out.verdict = Verdict::kFail;
     out.log_e_fail = compared->log_e_fail;
-    out.text += fmt::format(", {:.3g} times the baseline's",
-                            rate_of(m.candidate) / std::max(rate_of(m.baseline), 1e-12));
+    // A multiple of nothing says nothing.
+    out.text += m.baseline.successes == 0
+                    ? fmt::format(", against none of the baseline's {}", m.baseline.trials)
+                    : fmt::format(", {:.3g} times the baseline's",
+                                  rate_of(m.candidate) / rate_of(m.baseline));
   }
 }
 
@@ -91,6 +94,34 @@ void judge_spread(const Rule& rule, const Measured& m, const GateLevels& levels,
   } else if (gate->verdict == Verdict::kPass) {
     out.verdict = Verdict::kPass;
   }
+}
+
+void judge_level(const Rule& rule, const Measured& m, Evidence& out) {
+  const Readings& r = m.readings;
+  const auto enough = [&](std::uint64_t came) {
+    return r.expected > 0 &&
+           static_cast<double>(came) >= kLevelCoverage * static_cast<double>(r.expected);
+  };
+  out.value = m.value;
+  if (!m.value) {
+    if (rule.measure == Measure::kNetwork && r.machine > 0) {
+      // Virtual machines often know none.
+      out.text =
+          "not measured: the machine does not know its link's speed. Set it (ethtool -s), or take "
+          "the criterion out of the plan";
+    } else if (rule.measure == Measure::kCacheHits && r.machine > 0) {
+      out.text = "not measured: no look-up was told";
+    } else {
+      out.text = fmt::format("not measured: none of {} readings came", r.expected);
+    }
+    return;
+  }
+  out.text = plan::value_text(rule.measure, *m.value);
+  if (!enough(r.level)) {
+    out.text += fmt::format(" in {} of {} readings: too few to speak for all", r.level, r.expected);
+    return;
+  }
+  out.verdict = plan::satisfies(rule, *m.value) ? Verdict::kPass : Verdict::kFail;
 }
 
 }  // namespace
@@ -126,6 +157,8 @@ Evidence judge(const Rule& criterion, const Measured& measured, const GateLevels
       }
       return out;
     case Kind::kGauge:
+      judge_level(criterion, measured, out);
+      return out;
     case Kind::kCount:
       if (!measured.value) {
         out.text = "not measured";
@@ -137,13 +170,15 @@ Evidence judge(const Rule& criterion, const Measured& measured, const GateLevels
       return out;
     case Kind::kImpact:
       if (!measured.value || !measured.interval) {
-        out.text = "not measured";
+        out.text = measured.note.empty() ? "not measured" : "not measured: " + measured.note;
         return out;
       }
       out.value = measured.value;
-      out.text = fmt::format("{} ({} to {})", plan::value_text(criterion.measure, *measured.value),
-                             plan::value_text(criterion.measure, measured.interval->low),
-                             plan::value_text(criterion.measure, measured.interval->high));
+      out.text =
+          fmt::format("{} ({} to {}){}{}", plan::value_text(criterion.measure, *measured.value),
+                      plan::value_text(criterion.measure, measured.interval->low),
+                      plan::value_text(criterion.measure, measured.interval->high),
+                      measured.note.empty() ? "" : ", ", measured.note);
       if (plan::satisfies(criterion, measured.interval->low) &&
           plan::satisfies(criterion, measured.interval->high)) {
         out.verdict = Verdict::kPass;
@@ -177,6 +212,14 @@ bool breached(const Rule& criterion, const Measured& recent, const GateLevels& l
   if (recent.candidate.trials == 0 || rate_of(recent.candidate) <= limit) return false;
   const auto gate = stats::rate_gate(recent.candidate, limit, levels.alpha);
   return gate && shown_bad(gate->log_e_fail, levels);
+}
+
+bool absent(const Rule& criterion, const Measured& recent, std::uint64_t slots_of_window) {
+  if (plan::kind_of(criterion.measure) != Kind::kGauge) return false;
+  // Where requests of the time are not known either, it is silence.
+  const bool known =
+      recent.readings.expected > 0 && 2 * recent.readings.expected >= slots_of_window;
+  return known && recent.readings.machine == 0 && !recent.value;
 }
 
 bool beyond(const Rule& rule, const Measured& recent, const GateLevels& levels, bool shown) {

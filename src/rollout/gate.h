@@ -33,13 +33,22 @@ struct GateLevels {
 /// (stats::comparison_gate); without baseline requests there is nothing to compare. Passing needs
 /// every criterion (an intersection-union test: each at alpha); failing needs one, hence
 /// alpha / criteria.
-/// Levels pass and fail by their mean, impact by the ends of its interval. Nothing measured is
-/// undecided.
+/// Levels pass and fail by their mean, on at least kLevelCoverage of the readings that should have
+/// come; impact by the ends of its interval. Nothing measured is undecided.
 Evidence judge(const plan::Rule& criterion, const Measured& measured, const GateLevels& levels);
 
 /// Whether the sliding window's evidence says that the criterion fails: a breach. Counts need
 /// evidence at alpha / criteria; levels are read; impact is never breached by a window so short.
 bool breached(const plan::Rule& criterion, const Measured& recent, const GateLevels& levels);
+
+/// Of the readings of a level that known time should have brought, so many must have come for their
+/// mean to speak for all of it.
+inline constexpr double kLevelCoverage = 0.8;
+
+/// Whether a level has gone unread: not one reading in the sliding window, though requests of that
+/// time are known. It is treated as missing telemetry, for a machine that tells nothing is no
+/// machine at rest. Not so a level that the machine can't tell, which stays undecided.
+bool absent(const plan::Rule& criterion, const Measured& recent, std::uint64_t slots_of_window);
 
 /// Whether a warning's or reaction's measure is beyond its limit, as read; `shown`: only if the
 /// counts prove it. Counts of incidents come as `value`.

@@ -22,14 +22,19 @@ Incident& Stepper::open_incident(Severity severity, std::string key, std::string
     const bool worse = severity < incident.severity;
     if (!worse) return incident;
     incident.severity = severity;
+    if (severity == Severity::kCritical) incident.critical = s_.now;
     incident.answered = incident.answered && answered;
     incident.title = std::move(title);
     call(incident);
     return incident;
   }
   if (s_.incidents.size() >= Limits{}.incidents_max) {
-    const auto oldest =
-        std::ranges::find_if(s_.incidents, [](const Incident& i) { return !i.open(); });
+    // A critical one may count against a window that is still open.
+    auto oldest = std::ranges::find_if(s_.incidents,
+                                       [](const Incident& i) { return !i.open() && !i.critical; });
+    if (oldest == s_.incidents.end()) {
+      oldest = std::ranges::find_if(s_.incidents, [](const Incident& i) { return !i.open(); });
+    }
     if (oldest != s_.incidents.end()) {
       s_.incidents.erase(oldest);
     } else {
@@ -45,6 +50,7 @@ Incident& Stepper::open_incident(Severity severity, std::string key, std::string
   incident.source = std::move(source);
   incident.phase = phase_name();
   incident.opened = s_.now;
+  if (severity == Severity::kCritical) incident.critical = s_.now;
   incident.answered = answered;
   incident.evidence = std::move(evidence);
   s_.incidents.push_back(std::move(incident));
@@ -61,13 +67,19 @@ void Stepper::call(Incident& incident) {
   notify.incident = incident.id;
   if (calls_people(incident.severity)) {
     const plan::Shift* shift = plan_.roster.on_duty(s_.now);
+    Call one{s_.now, {}};
     if (shift != nullptr && !shift->people.empty()) {
       // The last of the list is called again and again.
       const std::size_t who = std::min(incident.called_to, shift->people.size() - 1);
       notify.people.push_back(shift->people[who]);
       notify.text = fmt::format("{} is called", shift->people[who]);
+      one.person = shift->people[who];
       ++incident.called_to;
     }
+    // The first stays: it says how long it took until somebody was called at all.
+    if (incident.calls.size() >= Limits{}.calls_kept)
+      incident.calls.erase(incident.calls.begin() + 1);
+    incident.calls.push_back(std::move(one));
   }
   incident.called = s_.now;
   act(std::move(notify), fmt::format("incident #{}", incident.id));
@@ -101,6 +113,12 @@ void Stepper::resolve_incident(std::string_view key, const std::string& by) {
 std::size_t Stepper::critical_incidents() const {
   return static_cast<std::size_t>(std::ranges::count_if(s_.incidents, [](const Incident& i) {
     return i.open() && i.severity == Severity::kCritical && !i.answered;
+  }));
+}
+
+std::size_t Stepper::critical_incidents_since(Time from) const {
+  return static_cast<std::size_t>(std::ranges::count_if(s_.incidents, [&](const Incident& i) {
+    return i.critical && (i.open() || *i.critical >= from);
   }));
 }
 

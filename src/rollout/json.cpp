@@ -68,12 +68,21 @@ Json of(const stats::Count& count) {
   return Json::array({count.successes, count.trials});
 }
 
+Json of(const Figures& f) {
+  Json out = Json::array({f.sent, f.unanswered, f.wrong});
+  if (f.p99) out.push_back(f.p99->count());
+  return out;
+}
+
 Json of(const Measured& m) {
   Json out = Json::object();
   if (m.candidate.trials > 0) out["c"] = of(m.candidate);
   if (m.baseline.trials > 0) out["b"] = of(m.baseline);
   for (const auto& segment : m.segments) out["s"].push_back(of(segment));
   if (m.value) out["v"] = *m.value;
+  if (m.readings.expected > 0) {
+    out["r"] = Json::array({m.readings.expected, m.readings.machine, m.readings.level});
+  }
   if (m.interval) out["i"] = Json::array({m.interval->low, m.interval->high});
   return out;
 }
@@ -91,6 +100,8 @@ struct Writer {
     Json out = {{"silence", us(t.silence)},
                 {"missing", us(t.missing)},
                 {"candidate", t.candidate_requests}};
+    if (t.candidate.sent > 0) out["c"] = of(t.candidate);
+    if (t.baseline.sent > 0) out["b"] = of(t.baseline);
     for (const Reading& r : t.criteria) {
       out["criteria"].push_back(Json::array({of(r.window), of(r.recent)}));
     }
@@ -99,10 +110,25 @@ struct Writer {
     return out;
   }
   Json operator()(const Approve& a) const {
-    return {{"stage", a.stage}, {"role", a.role}, {"person", a.person}};
+    return {{"stage", a.stage},
+            {"role", a.role},
+            {"person", a.person},
+            {"attempt", a.attempt},
+            {"report", a.report}};
   }
   Json operator()(const Override& o) const {
-    return {{"stage", o.stage}, {"role", o.role}, {"person", o.person}, {"reason", o.reason}};
+    return {{"stage", o.stage},
+            {"role", o.role},
+            {"person", o.person},
+            {"reason", o.reason},
+            {"attempt", o.attempt}};
+  }
+  Json operator()(const Withdraw& w) const {
+    return {{"stage", w.stage},
+            {"role", w.role},
+            {"person", w.person},
+            {"reason", w.reason},
+            {"attempt", w.attempt}};
   }
   Json operator()(const Command& c) const {
     Json out = {{"kind", static_cast<int>(c.kind)},
@@ -139,11 +165,19 @@ struct Writer {
   Json operator()(const ReadBack& r) const {
     return r.share ? Json{{"share", *r.share}} : Json::object();
   }
+  Json operator()(const SetImpact& i) const {
+    return {{"measure", plan::name(i.measure)}, {"estimate", i.estimate}, {"low", i.interval.low},
+            {"high", i.interval.high},          {"source", i.source},     {"as_of", us(i.as_of)},
+            {"valid_for", us(i.valid_for)},     {"role", i.role},         {"person", i.person}};
+  }
 };
 
 constexpr std::array<std::string_view, std::variant_size_v<What>> kKinds = {
-    "tick",    "approve",      "override",  "command", "incident", "acknowledge",
-    "resolve", "check_result", "work_done", "outcome", "read_back"};
+    "tick",         "approve",   "override", "command",   "incident", "acknowledge", "resolve",
+    "check_result", "work_done", "outcome",  "read_back", "impact",   "withdraw"};
+
+constexpr std::array kImpacts = {plan::Measure::kRevenue, plan::Measure::kChurn,
+                                 plan::Measure::kEngagement};
 
 stats::Count count(const Json& json) {
   return {json.at(0).get<std::int64_t>(), json.at(1).get<std::int64_t>()};
@@ -157,6 +191,10 @@ Measured measured(const Json& json) {
     for (const Json& segment : json["s"]) out.segments.push_back(count(segment));
   }
   if (json.contains("v")) out.value = json["v"].get<double>();
+  if (json.contains("r")) {
+    const auto number = [&](std::size_t i) { return json["r"].at(i).get<std::uint64_t>(); };
+    out.readings = {number(0), number(1), number(2)};
+  }
   if (json.contains("i")) {
     out.interval = stats::Interval{json["i"].at(0).get<double>(), json["i"].at(1).get<double>()};
   }
@@ -178,6 +216,22 @@ What read(std::string_view kind, const Json& j) {
     t.silence = Duration(j.at("silence").get<std::int64_t>());
     t.missing = Duration(j.at("missing").get<std::int64_t>());
     t.candidate_requests = j.at("candidate").get<std::uint64_t>();
+    const auto figures = [&](const char* key) {
+      Figures f;
+      if (!j.contains(key)) return f;
+      const Json& of = j[key];
+      f.sent = of.at(0).get<std::uint64_t>();
+      f.unanswered = of.at(1).get<std::uint64_t>();
+      f.wrong = of.at(2).get<std::uint64_t>();
+      // No more than were sent: what is read here is divided by.
+      if (f.unanswered > f.sent || f.wrong > f.sent - f.unanswered) {
+        throw Json::out_of_range::create(401, "more answers than requests", nullptr);
+      }
+      if (of.size() > 3) f.p99 = Duration(of.at(3).get<std::int64_t>());
+      return f;
+    };
+    t.candidate = figures("c");
+    t.baseline = figures("b");
     const auto list = [&](const char* key, auto take) {
       if (!j.contains(key)) return;
       for (const Json& entry : j[key]) take(entry);
@@ -188,9 +242,17 @@ What read(std::string_view kind, const Json& j) {
     list("reactions", [&](const Json& e) { t.reactions.push_back(measured(e)); });
     return Tick{std::move(t)};
   }
-  if (kind == "approve") return Approve{text("stage"), text("role"), text("person")};
+  const auto attempt = [&]() -> std::uint64_t {
+    return j.contains("attempt") ? j["attempt"].get<std::uint64_t>() : 0;
+  };
+  if (kind == "approve")
+    return Approve{text("stage"), text("role"), text("person"), attempt(),
+                   j.contains("report") ? text("report") : ""};
   if (kind == "override") {
-    return Override{text("stage"), text("role"), text("person"), text("reason")};
+    return Override{text("stage"), text("role"), text("person"), text("reason"), attempt()};
+  }
+  if (kind == "withdraw") {
+    return Withdraw{text("stage"), text("role"), text("person"), text("reason"), attempt()};
   }
   if (kind == "command") {
     Command out;
@@ -218,6 +280,21 @@ What read(std::string_view kind, const Json& j) {
   if (kind == "work_done") return WorkDone{text("name"), text("person")};
   if (kind == "outcome") {
     return Outcome{j.at("effect").get<std::uint64_t>(), j.at("ok").get<bool>(), text("detail")};
+  }
+  if (kind == "impact") {
+    SetImpact out;
+    const auto at =
+        std::ranges::find(kImpacts, text("measure"), [](auto m) { return plan::name(m); });
+    if (at == kImpacts.end()) throw Json::out_of_range::create(401, "no such measure", nullptr);
+    out.measure = *at;
+    out.estimate = j.at("estimate").get<double>();
+    out.interval = {j.at("low").get<double>(), j.at("high").get<double>()};
+    out.source = text("source");
+    out.as_of = Time(Duration(j.at("as_of").get<std::int64_t>()));
+    out.valid_for = Duration(j.at("valid_for").get<std::int64_t>());
+    out.role = text("role");
+    out.person = text("person");
+    return out;
   }
   ReadBack out;
   if (j.contains("share")) out.share = j["share"].get<BasisPoints>();

@@ -64,21 +64,33 @@ std::optional<double> level(const Rule& rule, const telemetry::Levels& levels) {
   }
 }
 
+Readings readings(const Rule& rule, const telemetry::Levels& levels, std::uint64_t expected) {
+  const bool network = rule.measure == Measure::kNetwork;
+  return {expected, levels.samples, network ? levels.network_samples : levels.samples};
+}
+
+/// Sums of a stretch, and how many slots of it are known.
+struct Stretch {
+  std::optional<Sums> sums;
+  std::uint64_t slots = 0;
+};
+Stretch stretch(const telemetry::History& history, Time from, Time to) {
+  Stretch out{history.between(from, to)};
+  const auto narrowed = history.narrowed(from, to);
+  if (out.sums && narrowed) {
+    const Duration known = narrowed->to - narrowed->from - out.sums->missing;
+    out.slots = static_cast<std::uint64_t>(std::max(Duration{}, known) / history.slot());
+  }
+  return out;
+}
+
 struct Reader {
   const telemetry::Shape& shape;
   std::optional<std::size_t> good;
-  const Impacts& impacts;
 
-  Measured read(const Rule& rule, const std::optional<Sums>& sums) const {
+  Measured read(const Rule& rule, const Stretch& seen) const {
     Measured out;
-    if (plan::kind_of(rule.measure) == Kind::kImpact) {
-      const auto at = impacts.find(rule.measure);
-      if (at != impacts.end()) {
-        out.value = at->second.estimate;
-        out.interval = at->second.interval;
-      }
-      return out;
-    }
+    const std::optional<Sums>& sums = seen.sums;
     if (!sums) return out;
     switch (plan::kind_of(rule.measure)) {
       case Kind::kEvidence:
@@ -96,6 +108,7 @@ struct Reader {
         return out;
       case Kind::kGauge:
         out.value = level(rule, sums->levels(Arm::kCandidate));
+        out.readings = readings(rule, sums->levels(Arm::kCandidate), seen.slots);
         return out;
       case Kind::kCount:
       case Kind::kImpact:
@@ -124,7 +137,7 @@ telemetry::Shape telemetry_shape(const plan::Plan& plan) {
 }
 
 Telemetry measure(const plan::Plan& plan, const State& state, const telemetry::History& history,
-                  const Impacts& impacts, Time now) {
+                  Time now) {
   Telemetry out;
   const auto last = history.last_complete();
   out.silence = last ? std::max(Duration{}, now - *last) : Duration::max() / 2;
@@ -133,19 +146,27 @@ Telemetry measure(const plan::Plan& plan, const State& state, const telemetry::H
       out.candidate_requests = slot->counts(Arm::kCandidate).sent;
     }
   }
+  if (const auto sliding = history.between(now - plan.window, now)) {
+    const auto of = [&](Arm arm) {
+      const Counts counts = sliding->counts(arm);
+      return Figures{counts.sent, counts.unanswered, counts.wrong, {}};
+    };
+    out.candidate = of(Arm::kCandidate);
+    out.baseline = of(Arm::kBaseline);
+  }
   const auto index = watched_phase(state);
   if (!index || !state.phases[*index].began) return out;
   const PhaseView phase = phase_view(plan, *index);
   const Time began = *state.phases[*index].began;
-  const Reader reader{history.shape(), good_within(phase.criteria(), history.shape()), impacts};
+  const Reader reader{history.shape(), good_within(phase.criteria(), history.shape())};
 
-  const auto window = history.between(began, now);
-  const auto recent = history.between(std::max(began, now - plan.window), now);
-  if (window) out.missing = window->missing;
+  const Stretch window = stretch(history, began, now);
+  const Stretch recent = stretch(history, std::max(began, now - plan.window), now);
+  if (window.sums) out.missing = window.sums->missing;
   for (const Rule& rule : phase.criteria()) {
     Reading reading;
     if (rule.from.count() > 0) {
-      reading.window = reader.read(rule, history.between(began + rule.from, now));
+      reading.window = reader.read(rule, stretch(history, began + rule.from, now));
     } else {
       reading.window = reader.read(rule, window);
     }

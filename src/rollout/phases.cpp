@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+
+#include "base/time.h"
 #include "rollout/state.h"
 
 namespace covey::rollout {
@@ -66,6 +69,7 @@ State initial(const plan::Plan& plan) {
     progress.start = phase.stage != nullptr ? phase.stage->start : phase.monitoring->start;
     progress.breached.resize(phase.criteria().size());
     progress.beyond.resize(phase.criteria().size());
+    progress.absent.resize(phase.criteria().size());
     if (phase.stage != nullptr) {
       progress.warned.resize(phase.stage->warnings.size());
       progress.reacted.resize(phase.stage->reactions.size());
@@ -73,6 +77,58 @@ State initial(const plan::Plan& plan) {
     state.phases.push_back(std::move(progress));
   }
   return state;
+}
+
+std::vector<GateView> people_gates(const plan::Plan& plan, const State& state) {
+  std::vector<GateView> out;
+  for (std::size_t m = 0; m < plan.monitoring.size(); ++m) {
+    const std::size_t index = plan.stages.size() + m;
+    const Duration moved = state.phases[index].start - plan.monitoring[m].start;
+    for (const plan::Gate& gate : plan.monitoring[m].gates) out.push_back({&gate, index, moved});
+  }
+  for (const plan::Work& work : plan.work) {
+    for (const plan::Gate& gate : work.gates) out.push_back({&gate, std::nullopt, {}});
+  }
+  return out;
+}
+
+std::string gate_waits_for(const plan::Gate& gate, const State& state) {
+  const auto known = state.gates.find(gate.name);
+  std::string out;
+  for (const std::string& role : gate.approvals) {
+    std::string one = role;
+    if (known != state.gates.end()) {
+      const GateState& at = known->second;
+      if (at.approvals.contains(role) || !at.overridden_by.empty()) continue;
+      const auto no = at.no_go.find(role);
+      if (no != at.no_go.end()) one = fmt::format("{} (NO-GO by {})", role, no->second);
+    }
+    out += (out.empty() ? "" : ", ") + one;
+  }
+  return out;
+}
+
+Time valid_until(const plan::Plan& plan, const SetImpact& impact) {
+  const bool own = impact.valid_for.count() > 0 && impact.valid_for < plan.impacts.valid_for;
+  return impact.as_of + (own ? impact.valid_for : plan.impacts.valid_for);
+}
+
+std::string impact_fault(const plan::Plan& plan, const State& state, std::size_t index,
+                         plan::Measure measure) {
+  const auto known = state.impacts.find(measure);
+  if (known == state.impacts.end()) return "no experiment has told it yet";
+  const SetImpact& told = known->second.told;
+  if (state.now > valid_until(plan, told)) {
+    return fmt::format("what {} said as of {} is no longer valid", told.source,
+                       format_time(told.as_of));
+  }
+  // It may be about the very learners, yet it saw none of the time that is to be judged.
+  if (index < state.phases.size() && state.phases[index].began &&
+      told.as_of <= *state.phases[index].began) {
+    return fmt::format("what {} said as of {} is older than the phase", told.source,
+                       format_time(told.as_of));
+  }
+  return "";
 }
 
 std::optional<std::size_t> watched_phase(const State& state) {

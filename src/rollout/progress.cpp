@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "config/units.h"
 #include "rollout/stepper.h"
 
@@ -77,11 +78,16 @@ std::string Stepper::waits_for(std::size_t index) const {
   const plan::Stage* stage = phase_view(plan_, index).stage;
   const Progress& progress = s_.phases[index];
   if (!s_.held_by.empty()) return fmt::format("{} to resume", s_.held_by);
+  // Whoever waits is watched by the phase before; a phase that has opened and can't begin is not.
+  if (s_.unreachable_since) return "the balancer to answer";
   if (stage == nullptr) return "";
   std::vector<std::string> missing;
   if (progress.overridden_by.empty()) {
     for (const std::string& role : stage->approvals) {
-      if (!progress.approvals.contains(role)) missing.push_back(role);
+      if (progress.approvals.contains(role)) continue;
+      const auto no = progress.no_go.find(role);
+      missing.push_back(
+          no == progress.no_go.end() ? role : fmt::format("{} (NO-GO by {})", role, no->second));
     }
   }
   if (!missing.empty()) return fmt::format("the approval of {}", fmt::join(missing, ", "));
@@ -120,10 +126,24 @@ void Stepper::try_begin(std::size_t index) {
 
 // ---- Checkpoints, looks and gates
 
-Measured Stepper::with_incidents(const plan::Rule& rule, const Measured& measured) const {
+Measured Stepper::with_own(const plan::Rule& rule, const Measured& measured, Asks asks) const {
   Measured out = measured;
   if (rule.measure == plan::Measure::kCriticalIncidents) {
-    out.value = static_cast<double>(critical_incidents());
+    const auto index = watched_phase(s_);
+    const Time from = index ? s_.phases[*index].began.value_or(s_.now) : s_.now;
+    out.value = static_cast<double>(asks == Asks::kCriterion ? critical_incidents_since(from)
+                                                             : critical_incidents());
+  }
+  if (plan::kind_of(rule.measure) == plan::Kind::kImpact) {
+    out = {};
+    out.note = impact_fault(plan_, s_, watched_phase(s_).value_or(s_.at), rule.measure);
+    const auto known = s_.impacts.find(rule.measure);
+    if (out.note.empty() && known != s_.impacts.end()) {
+      const SetImpact& told = known->second.told;
+      out.value = told.estimate;
+      out.interval = told.interval;
+      out.note = fmt::format("as of {}, from {}", format_time(told.as_of), told.source);
+    }
   }
   return out;
 }
@@ -132,7 +152,8 @@ std::vector<Evidence> Stepper::judge_all(const Telemetry& telemetry, const Phase
   std::vector<Evidence> out;
   for (std::size_t i = 0; i < phase.criteria().size(); ++i) {
     const plan::Rule& rule = phase.criteria()[i];
-    out.push_back(judge(rule, with_incidents(rule, telemetry.criteria[i].window), levels(phase)));
+    out.push_back(
+        judge(rule, with_own(rule, telemetry.criteria[i].window, Asks::kCriterion), levels(phase)));
   }
   return out;
 }
@@ -143,6 +164,7 @@ void Stepper::look(const Telemetry& telemetry) {
   const PhaseView phase = phase_view(plan_, s_.at);
   const bool judged = telemetry.criteria.size() == phase.criteria().size();
   if (progress.status != Status::kRunning || !progress.began || !judged) return;
+  if (progress.begins_anew) return;
 
   // The window is the phase's length of telemetry: what was lost is made up for at its end.
   const Time end = *progress.began + phase.length() + progress.missing;
@@ -191,9 +213,11 @@ void Stepper::look(const Telemetry& telemetry) {
     roll_back(fmt::format("{}: {}", which, listed(against, Verdict::kFail)), against);
     return;
   }
-  if (s_.silent_since || !holds.empty()) {
-    decide("hold", fmt::format("{}: {}", which, s_.silent_since ? "telemetry is missing" : holds),
-           progress.evidence);
+  if (const std::string lacks = lacking(); !lacks.empty() || !holds.empty()) {
+    const std::string why = lacks.empty() ? holds : lacks;
+    decide("hold", fmt::format("{}: {}", which, why), progress.evidence);
+    tell(Severity::kLow, fmt::format("{} holds at {}: {}", phase.name(), which, why),
+         news(telemetry, s_.at), "a checkpoint that holds");
   } else {
     decide("continue", which, progress.evidence);
   }
@@ -217,12 +241,19 @@ void Stepper::decide_gate(const Telemetry& telemetry, const PhaseView& phase, Pr
   }
   const bool passes = std::ranges::all_of(
       progress.evidence, [](const Evidence& e) { return e.verdict == Verdict::kPass; });
-  if (passes && !s_.silent_since && s_.held_by.empty() && !s_.cap) {
+  std::string lacks = lacking();
+  if (phase.monitoring != nullptr && lacks.empty()) {
+    for (const plan::Gate& gate : phase.monitoring->gates) {
+      const std::string missing = gate_waits_for(gate, s_);
+      if (!missing.empty()) lacks = fmt::format("{} waits for {}", gate.name, missing);
+    }
+  }
+  if (passes && lacks.empty() && s_.held_by.empty() && !s_.cap) {
     pass(progress.evidence);
     return;
   }
   const std::string why = !passes               ? listed(progress.evidence, Verdict::kUndecided)
-                          : s_.silent_since     ? "telemetry is missing"
+                          : !lacks.empty()      ? lacks
                           : !s_.held_by.empty() ? "held by " + s_.held_by
                                                 : "the share is reduced";
   const Time end = *progress.began + phase.length() + progress.missing;
@@ -281,7 +312,55 @@ void Stepper::no_go(std::vector<Evidence> evidence) {
 
 // ---- Snapshots, briefings, hand-overs, work
 
-void Stepper::run_cadence() {
+namespace {
+
+std::string figures_text(std::string_view arm, const Figures& f) {
+  std::string out = fmt::format("{}: {} requests", arm, grouped(f.sent));
+  const std::uint64_t answered = f.sent - f.unanswered;
+  const auto part = [](std::uint64_t of, std::uint64_t all) {
+    return static_cast<double>(of) / static_cast<double>(all);
+  };
+  if (answered > 0) {
+    out += fmt::format(", {} errors",
+                       plan::value_text(plan::Measure::kErrorRate, part(f.wrong, answered)));
+  }
+  if (f.sent > 0) {
+    out += fmt::format(", {} available",
+                       plan::value_text(plan::Measure::kAvailability, part(answered, f.sent)));
+  }
+  if (f.p99) {
+    out += fmt::format(", P99 {}", plan::value_text(plan::Measure::kP99,
+                                                    static_cast<double>(f.p99->count()) / 1e6));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string Stepper::news(const Telemetry& telemetry, std::size_t index) const {
+  const PhaseView phase = phase_view(plan_, index);
+  const Progress& progress = s_.phases[index];
+  std::string out = fmt::format("{} wanted on the candidate, the balancer holds {}; ",
+                                plan::share_text(wanted_share(plan_, s_)),
+                                s_.seen ? plan::share_text(*s_.seen) : "what is not known");
+  out += progress.began
+             ? fmt::format("{} of {} since {}",
+                           config::format_duration(
+                               std::chrono::floor<std::chrono::seconds>(s_.now - *progress.began)),
+                           config::format_duration(phase.length()), format_time(*progress.began))
+             : std::string("not begun");
+  if (const std::string lacks = lacking(); !lacks.empty()) out += "; " + lacks;
+  out += fmt::format("\nlast {}, {}; {}", config::format_duration(plan_.window),
+                     figures_text("candidate", telemetry.candidate),
+                     figures_text("baseline", telemetry.baseline));
+  if (telemetry.criteria.size() != phase.criteria().size()) return out;
+  for (const Evidence& e : judge_all(telemetry, phase)) {
+    out += fmt::format("\n{}: {}, {}", e.criterion, stats::name(e.verdict), e.text);
+  }
+  return out;
+}
+
+void Stepper::run_cadence(const Telemetry& telemetry) {
   const auto index = watched_phase(s_);
   if (!index || s_.finished) return;
   const plan::Shift* shift = plan_.roster.on_duty(s_.now);
@@ -289,6 +368,17 @@ void Stepper::run_cadence() {
     if (!s_.shift.empty()) {
       act(WriteReport{ReportKind::kHandOver, fmt::format("{} to {}", s_.shift, shift->name)},
           "the shift changes");
+      std::string text = fmt::format("on call: {}\n{}: {}, {}", fmt::join(shift->people, ", "),
+                                     phase_view(plan_, *index).name(),
+                                     name(s_.phases[*index].status), news(telemetry, *index));
+      for (const Incident& incident : s_.incidents) {
+        if (!incident.open()) continue;
+        text += fmt::format("\nopen: #{} {}: {}{}", incident.id, plan::name(incident.severity),
+                            incident.title,
+                            incident.acknowledged ? ", taken by " + incident.acknowledged_by : "");
+      }
+      tell(std::nullopt, fmt::format("Hand-over from {} to {}", s_.shift, shift->name),
+           std::move(text), "the shift changes");
     }
     s_.shift = shift->name;
   }
@@ -300,14 +390,14 @@ void Stepper::run_cadence() {
     return true;
   };
   if (due(s_.next_snapshot, plan_.snapshot_every)) {
-    const Progress& progress = s_.phases[*index];
     tell(std::nullopt,
          fmt::format("{} at {}", phase_name(), plan::share_text(wanted_share(plan_, s_))),
-         progress.began ? fmt::format("since {}", format_time(*progress.began)) : "not begun",
-         "snapshot");
+         news(telemetry, *index), "snapshot");
   }
   if (due(s_.next_briefing, plan_.briefing_every)) {
     act(WriteReport{ReportKind::kBriefing, phase_name()}, "briefing");
+    tell(std::nullopt, fmt::format("Briefing: {}", phase_name()), news(telemetry, *index),
+         "briefing");
   }
 }
 
@@ -339,6 +429,9 @@ void Stepper::run_work() {
       if (!s_.work_done.contains(task.name)) missing.push_back(task.name);
     }
     if (work.tasks.empty() && !s_.work_done.contains(work.name)) missing.push_back(work.name);
+    for (const plan::Gate& gate : work.gates) {
+      if (!gate_waits_for(gate, s_).empty()) missing.push_back("the GO at " + gate.name);
+    }
     if (missing.empty()) {
       s_.work_passed.emplace(work.name, s_.now);
       resolve_incident("work/" + work.name, "those who did it");

@@ -14,6 +14,8 @@ constexpr int kSilentSlots = 2;
 constexpr int kQuietSlots = 2;
 /// A roll back not verified by then is a critical incident of its own, and the share is set again.
 constexpr Duration kVerifyWithin = std::chrono::seconds(30);
+/// Sliding windows in which the baseline's figures must return; then somebody is called.
+constexpr int kReturnWindows = 5;
 constexpr Duration kUnreachableTold = std::chrono::seconds(15);
 
 /// The evidence of a warning or reaction that came true: read, it speaks against the candidate.
@@ -92,9 +94,22 @@ void Stepper::on(const Tick& tick) {
   look(tick.telemetry);
   verify(tick.telemetry);
   escalate();
-  run_cadence();
+  run_cadence(tick.telemetry);
+  run_gates();
   run_work();
   settle_share();
+}
+
+std::string Stepper::stale(std::uint64_t attempt) const {
+  // Requests without a number are as old as the first attempt: one that is sent again later does
+  // not count for what has been started since.
+  const std::uint64_t of = attempt == 0 ? 1 : attempt;
+  if (of == s_.attempt) return "";
+  return attempt == 0 ? fmt::format(
+                            "this is attempt {}: say so, for one of the first would count "
+                            "no more",
+                            s_.attempt)
+                      : fmt::format("it is of attempt {}, and this is attempt {}", of, s_.attempt);
 }
 
 void Stepper::on(const Approve& approve) {
@@ -107,17 +122,27 @@ void Stepper::on(const Approve& approve) {
           fmt::format("{} does not hold the role {}: no approval", approve.person, approve.role));
     } else if (std::ranges::find(stage.approvals, approve.role) == stage.approvals.end()) {
       refuse(fmt::format("{} is not among the approvals of {}", approve.role, stage.name));
+    } else if (const std::string old = stale(approve.attempt); !old.empty()) {
+      refuse("no approval: " + old);
     } else if (progress.status != Status::kWaiting) {
       refuse(fmt::format("{} is {}: nothing to approve", stage.name, name(progress.status)));
     } else if (!progress.approvals.emplace(approve.role, approve.person).second) {
       refuse(fmt::format("{} has approved {} already", approve.role, stage.name));
     } else {
+      progress.no_go.erase(approve.role);
       decide("approve",
-             fmt::format("{} ({}) approves {}", approve.person, approve.role, stage.name));
+             fmt::format("{} ({}) approves {}{}", approve.person, approve.role, stage.name,
+                         i > s_.at ? ", in advance: it stands until it is "
+                                     "withdrawn or a stage is started again"
+                                   : ""));
     }
     return;
   }
-  refuse(fmt::format("there is no stage '{}' to approve", approve.stage));
+  if (const auto gate = people_gate(approve.stage)) {
+    approve_gate(*gate, approve);
+    return;
+  }
+  refuse(fmt::format("there is no stage '{}' to approve, nor a gate", approve.stage));
 }
 
 void Stepper::on(const Override& instead) {
@@ -129,6 +154,8 @@ void Stepper::on(const Override& instead) {
           fmt::format("{} does not hold the role {}: no override", instead.person, instead.role));
     } else if (!role->decides) {
       refuse(fmt::format("{} does not decide: no override", role->title));
+    } else if (const std::string old = stale(instead.attempt); !old.empty()) {
+      refuse("no override: " + old);
     } else if (s_.phases[i].status != Status::kWaiting) {
       refuse(
           fmt::format("{} is {}: nothing to override", instead.stage, name(s_.phases[i].status)));
@@ -139,7 +166,47 @@ void Stepper::on(const Override& instead) {
     }
     return;
   }
-  refuse(fmt::format("there is no stage '{}' to override", instead.stage));
+  if (const auto gate = people_gate(instead.stage)) {
+    override_gate(*gate, instead);
+    return;
+  }
+  refuse(fmt::format("there is no stage '{}' to override, nor a gate", instead.stage));
+}
+
+void Stepper::on(const Withdraw& withdraw) {
+  const plan::Role* role = plan_.role(withdraw.role);
+  for (std::size_t i = 0; i < plan_.stages.size(); ++i) {
+    const plan::Stage& stage = plan_.stages[i];
+    if (stage.name != withdraw.stage) continue;
+    Progress& progress = s_.phases[i];
+    const bool asked = std::ranges::find(stage.approvals, withdraw.role) != stage.approvals.end();
+    if (!may(withdraw.role, withdraw.person)) {
+      refuse(fmt::format("{} does not hold the role {}: no withdrawal", withdraw.person,
+                         withdraw.role));
+    } else if (!asked && !role->decides) {
+      refuse(fmt::format("{} is not among the approvals of {}", withdraw.role, stage.name));
+    } else if (const std::string old = stale(withdraw.attempt); !old.empty()) {
+      refuse("no withdrawal: " + old);
+    } else if (progress.status != Status::kWaiting) {
+      refuse(
+          fmt::format("{} is {}: `hold` or `abort` it instead", stage.name, name(progress.status)));
+    } else {
+      const bool had = progress.approvals.erase(withdraw.role) > 0;
+      if (role->decides) progress.overridden_by.clear();
+      const std::string who = fmt::format("{}{}", withdraw.person,
+                                          withdraw.reason.empty() ? "" : ": " + withdraw.reason);
+      if (asked) progress.no_go[withdraw.role] = who;
+      decide("no_go", fmt::format("{} ({}) {} {}{}", withdraw.person, role->title,
+                                  had ? "withdraws the approval of" : "says NO-GO to", stage.name,
+                                  withdraw.reason.empty() ? "" : ": " + withdraw.reason));
+    }
+    return;
+  }
+  if (const auto gate = people_gate(withdraw.stage)) {
+    refuse_gate(*gate, withdraw);
+    return;
+  }
+  refuse(fmt::format("there is no stage '{}' to withdraw from, nor a gate", withdraw.stage));
 }
 
 void Stepper::on(const Command& command) {
@@ -167,7 +234,7 @@ void Stepper::on(const Command& command) {
         return;
       }
       s_.held_by.clear();
-      s_.cap.reset();
+      if (s_.cap) raise_again(command.person);
       for (Progress& progress : s_.phases) {
         for (Since& since : progress.reacted) since = {};
       }
@@ -179,6 +246,7 @@ void Stepper::on(const Command& command) {
       }
       decide("resume", who);
       settle_share();
+      begin_if_confirmed();  // a reduction that never reached the balancer
       return;
     case Command::Kind::kReduce:
       if (command.share >= wanted_share(plan_, s_)) {
@@ -203,6 +271,23 @@ void Stepper::on(const Command& command) {
     case Command::Kind::kReschedule:
       reschedule(command);
       return;
+  }
+}
+
+void Stepper::raise_again(const std::string& person) {
+  const BasisPoints reduced = *std::exchange(s_.cap, std::nullopt);
+  // Whoever lets the share up has decided on what reduced it.
+  for (const plan::Stage& stage : plan_.stages) {
+    for (const plan::Reaction& reaction : stage.reactions) {
+      resolve_incident("rule/" + reaction.when.text, person);
+    }
+  }
+  if (s_.at >= s_.phases.size()) return;
+  Progress& progress = s_.phases[s_.at];
+  // Time at a smaller share is no time at this one.
+  if (progress.status == Status::kRunning && progress.began &&
+      reduced < phase_share(plan_, s_.at)) {
+    progress.begins_anew = true;
   }
 }
 
@@ -241,19 +326,32 @@ void Stepper::start_again(const Command& command) {
     reset_phase(i, i == index ? start : s_.phases[i].start + later);
   }
   s_.at = index;
+  ++s_.attempt;
   s_.rolled_back.reset();
   s_.cap.reset();
   s_.held_by.clear();
   s_.silent_since.reset();
-  resolve_incident("rollback", command.person);
-  resolve_incident("no-go/" + command.stage, command.person);
+  // What was said of the attempt before says nothing of this one.
+  s_.impacts.clear();
+  for (const GateView& view : people_gates(plan_, s_)) {
+    if (view.monitoring) s_.gates.erase(view.gate->name);
+  }
+  for (const char* key : {"rollback", "rollback/unverified", "rollback/baseline"}) {
+    resolve_incident(key, command.person);
+  }
+  for (const plan::Stage& stage : plan_.stages) {
+    resolve_incident("no-go/" + stage.name, command.person);
+  }
   // Whoever starts it thereby approves it; the others are asked anew.
   if (std::ranges::find(at->approvals, command.role) != at->approvals.end()) {
     s_.phases[index].approvals.emplace(command.role, command.person);
   }
-  decide("start",
-         fmt::format("{} ({}) starts {} again at {}{}", command.person, role->title, command.stage,
-                     format_time(start), command.reason.empty() ? "" : ": " + command.reason));
+  decide("start", fmt::format("{} ({}) starts {} again at {}, attempt {}{}", command.person,
+                              role->title, command.stage, format_time(start), s_.attempt,
+                              command.reason.empty() ? "" : ": " + command.reason));
+  // What was kept for investigation may be more than the stage before allows: that goes at once.
+  // More comes with the next tick, which looks at telemetry first.
+  if (s_.seen && *s_.seen > wanted_share(plan_, s_)) settle_share();
 }
 
 void Stepper::reschedule(const Command& command) {
@@ -315,18 +413,81 @@ void Stepper::on(const CheckResult& result) {
 }
 
 void Stepper::on(const WorkDone& done) {
+  // What it is, and what must be there before it.
   bool known = false;
+  std::vector<std::string> needs;
   for (const plan::Work& work : plan_.work) {
-    known |= work.name == done.name && work.tasks.empty();
-    for (const plan::Task& task : work.tasks) known |= task.name == done.name;
+    const bool whole = work.name == done.name && work.tasks.empty();
+    const auto task = std::ranges::find(work.tasks, done.name, &plan::Task::name);
+    if (!whole && task == work.tasks.end()) continue;
+    known = true;
+    needs = work.needs;
+    if (!whole) needs.insert(needs.end(), task->needs.begin(), task->needs.end());
   }
+  std::erase_if(needs, [this](const std::string& need) { return task_done(need); });
   if (!known) {
     refuse(fmt::format("there is no task '{}' to be done", done.name));
+  } else if (!needs.empty()) {
+    refuse(fmt::format("{} can't be done before {}, which it needs", done.name,
+                       fmt::join(needs, ", ")));
   } else if (!s_.work_done.emplace(done.name, done.person).second) {
     refuse(fmt::format("{} is done already", done.name));
   } else {
     decide("work_done", fmt::format("{} says that {} is done", done.person, done.name));
   }
+}
+
+void Stepper::on(const SetImpact& impact) {
+  const std::string_view measure = plan::name(impact.measure);
+  const auto no = [&](std::string why) { refuse(fmt::format("{}: {}", measure, why)); };
+  const bool fetched = impact.role.empty();
+  if (plan::kind_of(impact.measure) != plan::Kind::kImpact) {
+    no("no experiment tells it; an impact is of revenue, churn or engagement");
+    return;
+  }
+  if (fetched && !plan_.impacts.fetched()) {
+    no("the plan names no experiment to read it from");
+    return;
+  }
+  if (!fetched && !may(impact.role, impact.person)) {
+    no(fmt::format("{} does not hold the role {}", impact.person, impact.role));
+    return;
+  }
+  if (!fetched && std::ranges::find(plan_.impacts.by, impact.role) == plan_.impacts.by.end()) {
+    no(fmt::format("it is told by {}, not by {}", fmt::join(plan_.impacts.by, ", "), impact.role));
+    return;
+  }
+  if (impact.source.empty()) {
+    no("it must name its source: the experiment and its analysis");
+    return;
+  }
+  if (!(impact.interval.low <= impact.estimate && impact.estimate <= impact.interval.high)) {
+    no("an interval encloses its estimate");
+    return;
+  }
+  if (impact.as_of > s_.now) {
+    no(fmt::format("its events are said to count up to {}, which is yet to come",
+                   format_time(impact.as_of)));
+    return;
+  }
+  if (s_.now > valid_until(plan_, impact)) {
+    no(fmt::format("as of {} it was valid until {}", format_time(impact.as_of),
+                   format_time(valid_until(plan_, impact))));
+    return;
+  }
+  const auto known = s_.impacts.find(impact.measure);
+  if (known != s_.impacts.end() && impact.as_of < known->second.told.as_of) {
+    no(fmt::format("one as of {} is known, which is newer", format_time(known->second.told.as_of)));
+    return;
+  }
+  s_.impacts.insert_or_assign(impact.measure, KnownImpact{impact, s_.now});
+  const auto text = [&](double value) { return plan::value_text(impact.measure, value); };
+  decide("impact", fmt::format("{} {} ({} to {}) as of {}, from {}; {}", measure,
+                               text(impact.estimate), text(impact.interval.low),
+                               text(impact.interval.high), format_time(impact.as_of), impact.source,
+                               fetched ? "read by the controller"
+                                       : fmt::format("told by {} ({})", impact.person,
+                                                     plan_.role(impact.role)->title)));
 }
 
 void Stepper::on(const Outcome& outcome) {
@@ -356,14 +517,34 @@ void Stepper::on(const Outcome& outcome) {
 void Stepper::begin_if_confirmed() {
   if (s_.at >= s_.phases.size()) return;
   Progress& progress = s_.phases[s_.at];
-  if (progress.status != Status::kRunning || progress.began) return;
+  const bool anew = progress.begins_anew && !s_.cap;
+  if (progress.status != Status::kRunning || (progress.began && !anew)) return;
   if (!s_.seen || *s_.seen != phase_share(plan_, s_.at)) return;
+  if (anew) restart_window(progress);
   progress.began = s_.now;
   decide("begin",
-         fmt::format("the balancer sends {} to the candidate", plan::share_text(*s_.seen)));
+         fmt::format("the balancer sends {} to the candidate{}", plan::share_text(*s_.seen),
+                     anew ? " again: its window begins anew" : ""));
   if (s_.at >= plan_.stages.size()) return;
   if (plan_.snapshot_every.count() > 0) s_.next_snapshot = s_.now + plan_.snapshot_every;
   if (plan_.briefing_every.count() > 0) s_.next_briefing = s_.now + plan_.briefing_every;
+}
+
+void Stepper::restart_window(Progress& progress) {
+  const Progress fresh = initial(plan_).phases[s_.at];
+  progress.begins_anew = false;
+  progress.next_gate.reset();
+  progress.extended_from.reset();
+  progress.extension_told = progress.gate_held = false;
+  progress.missing = {};
+  progress.breached = fresh.breached;
+  progress.beyond = fresh.beyond;
+  progress.absent = fresh.absent;
+  progress.warned = fresh.warned;
+  progress.reacted = fresh.reacted;
+  progress.evidence.clear();
+  // Checkpoints count from the window's begin; the looks of monitoring are dates.
+  if (s_.at < plan_.stages.size()) progress.checkpoint = 0;
 }
 
 void Stepper::on(const ReadBack& read) {
@@ -402,13 +583,18 @@ void Stepper::watch(const Telemetry& telemetry) {
     const plan::Rule& rule = phase.criteria()[i];
     if (s_.now < *progress.began + rule.from) continue;
     const Measured& recent = telemetry.criteria[i].recent;
+    if (watch_level(rule, recent, progress.absent[i], phase)) return;
     Since& since = progress.breached[i];
-    if (breached(rule, recent, levels(phase))) {
+    // Monitoring has no reactions that would answer an incident.
+    const bool incident = phase.stage == nullptr &&
+                          rule.measure == plan::Measure::kCriticalIncidents &&
+                          !plan::satisfies(rule, static_cast<double>(critical_incidents()));
+    if (incident || breached(rule, recent, levels(phase))) {
       if (!since.at) since.at = s_.now;
       if (s_.now - *since.at >= phase.patience(rule)) {
         roll_back(fmt::format("{} breached for {}", rule.text,
                               config::format_duration(phase.patience(rule))),
-                  {judge(rule, recent, levels(phase))});
+                  {judge(rule, with_own(rule, recent, Asks::kRule), levels(phase))});
         return;
       }
       if (!since.told) {
@@ -416,7 +602,8 @@ void Stepper::watch(const Telemetry& telemetry) {
         open_incident(Severity::kHigh, fmt::format("breach/{}", rule.text),
                       fmt::format("{} is breached; rolled back in {} if it stays so", rule.text,
                                   config::format_duration(phase.patience(rule))),
-                      "telemetry", {judge(rule, recent, levels(phase))}, true);
+                      "telemetry",
+                      {judge(rule, with_own(rule, recent, Asks::kRule), levels(phase))}, true);
       }
       continue;
     }
@@ -471,6 +658,45 @@ void Stepper::watch_silence(const Telemetry& telemetry, const PhaseView& phase) 
   }
 }
 
+bool Stepper::watch_level(const plan::Rule& rule, const Measured& recent, Since& since,
+                          const PhaseView& phase) {
+  const auto slots = static_cast<std::uint64_t>(plan_.window / plan_.slot);
+  if (!absent(rule, recent, slots)) {
+    if (since.at) {
+      since = {};
+      decide("telemetry_back", fmt::format("{} is read again", plan::name(rule.measure)));
+      resolve_incident("level/" + rule.text, "telemetry");
+    }
+    return false;
+  }
+  if (!since.at) {
+    since.at = s_.now;
+    decide("hold", fmt::format("{}: no reading for {}: what is not measured is never good",
+                               rule.text, config::format_duration(plan_.window)));
+    open_incident(Severity::kHigh, "level/" + rule.text,
+                  fmt::format("{} is not read; rolled back in {} if it stays so", rule.text,
+                              config::format_duration(phase.breached_for())),
+                  "telemetry", {}, true);
+  }
+  if (s_.now - *since.at < phase.breached_for()) return false;
+  roll_back(fmt::format("{}: no reading for {}", rule.text,
+                        config::format_duration(plan_.window + phase.breached_for())),
+            {});
+  return true;
+}
+
+std::string Stepper::lacking() const {
+  if (s_.silent_since) return "telemetry is missing";
+  if (s_.at >= s_.phases.size()) return "";
+  const Progress& progress = s_.phases[s_.at];
+  for (std::size_t i = 0; i < progress.absent.size(); ++i) {
+    if (progress.absent[i].at) {
+      return fmt::format("{} is not read", phase_view(plan_, s_.at).criteria()[i].text);
+    }
+  }
+  return "";
+}
+
 void Stepper::watch_rules(const Telemetry& telemetry, const plan::Stage& stage,
                           Progress& progress) {
   const GateLevels level = levels(phase_view(plan_, *watched_phase(s_)));
@@ -486,7 +712,7 @@ void Stepper::watch_rules(const Telemetry& telemetry, const plan::Stage& stage,
   };
   for (std::size_t i = 0; i < stage.warnings.size() && i < telemetry.warnings.size(); ++i) {
     const plan::Rule& rule = stage.warnings[i];
-    const Measured measured = with_incidents(rule, telemetry.warnings[i]);
+    const Measured measured = with_own(rule, telemetry.warnings[i], Asks::kRule);
     if (!lasting(progress.warned[i], beyond(rule, measured, level, false), rule)) continue;
     progress.warned[i].told = true;
     const Evidence evidence = against(rule, measured, level);
@@ -496,7 +722,7 @@ void Stepper::watch_rules(const Telemetry& telemetry, const plan::Stage& stage,
   }
   for (std::size_t i = 0; i < stage.reactions.size() && i < telemetry.reactions.size(); ++i) {
     const plan::Reaction& reaction = stage.reactions[i];
-    const Measured measured = with_incidents(reaction.when, telemetry.reactions[i]);
+    const Measured measured = with_own(reaction.when, telemetry.reactions[i], Asks::kRule);
     Since& since = progress.reacted[i];
     const bool fired = since.told;  // stays so until somebody resumes
     if (fired) continue;
@@ -541,32 +767,45 @@ void Stepper::roll_back(std::string cause, std::vector<Evidence> evidence) {
 void Stepper::verify(const Telemetry& telemetry) {
   if (!s_.rolled_back || s_.rolled_back->verified) return;
   RollBack& back = *s_.rolled_back;
-  const bool quiet = s_.seen == BasisPoints{0} && telemetry.candidate_requests == 0 &&
-                     telemetry.silence < kSilentSlots * plan_.slot;
+  const bool seen = telemetry.silence < kSilentSlots * plan_.slot;
+  const bool quiet = s_.seen == BasisPoints{0} && telemetry.candidate_requests == 0 && seen;
   if (!quiet) {
     back.quiet_since.reset();
+    back.quiet.reset();
   } else if (!back.quiet_since) {
     back.quiet_since = s_.now;
-  } else if (s_.now - *back.quiet_since >= kQuietSlots * plan_.slot) {
-    back.verified = s_.now;
-    // The baseline's own figures, where there are any.
-    std::vector<Evidence> baseline;
-    const auto index = watched_phase(s_);
-    if (index && telemetry.criteria.size() == phase_view(plan_, *index).criteria().size()) {
-      const PhaseView phase = phase_view(plan_, *index);
-      for (std::size_t i = 0; i < phase.criteria().size(); ++i) {
-        Measured measured;
-        measured.candidate = telemetry.criteria[i].recent.baseline;
-        if (measured.candidate.trials == 0) continue;
-        baseline.push_back(judge(phase.criteria()[i], measured, levels(phase)));
-      }
-    }
-    decide("verified",
-           fmt::format("the candidate received nothing for {}, seen in the balancer's "
-                       "own stream",
-                       config::format_duration(s_.now - *back.quiet_since)),
-           std::move(baseline));
+  } else if (!back.quiet && s_.now - *back.quiet_since >= kQuietSlots * plan_.slot) {
+    back.quiet = s_.now;
+    decide("quiet", fmt::format("the candidate received nothing for {}, seen in the balancer's "
+                                "own stream",
+                                config::format_duration(s_.now - *back.quiet_since)));
     resolve_incident("rollback/unverified", "the balancer's stream");
+  }
+  if (!quiet && s_.now - back.last_try >= kVerifyWithin) {
+    back.last_try = s_.now;
+    s_.seen.reset();  // what we believe is wrong somewhere: set it again
+    open_incident(Severity::kCritical, "rollback/unverified",
+                  "the roll back is not verified: the candidate may still receive requests",
+                  "rollout", {}, true);
+  }
+  if (back.quiet) verify_baseline(telemetry, back);
+}
+
+void Stepper::verify_baseline(const Telemetry& telemetry, RollBack& back) {
+  // The figures of a whole sliding window in which learners were on the baseline alone.
+  const bool whole = s_.now - *back.quiet_since >= plan_.window;
+  std::vector<Evidence> figures = baseline_figures(telemetry);
+  const auto judged = [](const Evidence& e) { return e.verdict == stats::Verdict::kPass; };
+  if (whole && std::ranges::all_of(figures, judged)) {
+    back.verified = s_.now;
+    std::string text;
+    for (const Evidence& e : figures) text += fmt::format("; {}: {}", e.criterion, e.text);
+    decide("verified",
+           fmt::format("the candidate receives nothing, and the baseline is within its limits for "
+                       "{}{}",
+                       config::format_duration(plan_.window), text),
+           std::move(figures));
+    resolve_incident("rollback/baseline", "the balancer's stream");
     for (const Incident& incident : s_.incidents) {
       if (incident.key == "rollback" && incident.open()) {
         act(WriteReport{ReportKind::kIncident, std::to_string(incident.id)},
@@ -576,13 +815,43 @@ void Stepper::verify(const Telemetry& telemetry) {
     }
     return;
   }
-  if (!quiet && s_.now - back.last_try >= kVerifyWithin) {
-    back.last_try = s_.now;
-    s_.seen.reset();  // what we believe is wrong somewhere: set it again
-    open_incident(Severity::kCritical, "rollback/unverified",
-                  "the roll back is not verified: the candidate may still receive requests",
-                  "rollout", {}, true);
+  if (s_.now - back.since < kVerifyWithin + kReturnWindows * plan_.window) return;
+  std::string text;
+  for (const Evidence& e : figures) {
+    if (!judged(e)) text += fmt::format("; {}: {}", e.criterion, e.text);
   }
+  const auto told = std::ranges::any_of(
+      s_.incidents, [](const Incident& i) { return i.key == "rollback/baseline" && i.open(); });
+  if (told) return;
+  open_incident(Severity::kCritical, "rollback/baseline",
+                fmt::format("rolled back, and the baseline's figures did not return within {}{}",
+                            config::format_duration(s_.now - back.since), text),
+                "rollout", std::move(figures), true);
+}
+
+std::vector<Evidence> Stepper::baseline_figures(const Telemetry& telemetry) const {
+  std::vector<Evidence> out;
+  const auto index = watched_phase(s_);
+  if (!index) return out;
+  const PhaseView phase = phase_view(plan_, *index);
+  for (std::size_t i = 0; i < phase.criteria().size(); ++i) {
+    const plan::Rule& rule = phase.criteria()[i];
+    // Latency is the candidate's promise; what learners had before is right answers.
+    if (rule.measure != plan::Measure::kErrorRate && rule.measure != plan::Measure::kAvailability) {
+      continue;
+    }
+    Measured measured;
+    if (i < telemetry.criteria.size()) measured.candidate = telemetry.criteria[i].recent.baseline;
+    Evidence evidence = judge(rule, measured, levels(phase));
+    evidence.criterion = "baseline " + rule.text;
+    // Read, not proven: a minute of an availability of 99.99 % proves nothing either way.
+    const auto value = seen_value(rule, measured);
+    evidence.verdict = !value                          ? stats::Verdict::kUndecided
+                       : plan::satisfies(rule, *value) ? stats::Verdict::kPass
+                                                       : stats::Verdict::kFail;
+    out.push_back(std::move(evidence));
+  }
+  return out;
 }
 
 void Stepper::settle_share() {

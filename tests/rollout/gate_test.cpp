@@ -33,6 +33,13 @@ Measured value(double v) {
   out.value = v;
   return out;
 }
+/// A mean of so many readings of those that should have come, of a machine that answered in all.
+Measured levels(std::optional<double> mean, std::uint64_t came, std::uint64_t expected = 100) {
+  Measured out;
+  out.value = mean;
+  out.readings = {expected, came, came};
+  return out;
+}
 Measured impact(double v, double low, double high) {
   Measured out = value(v);
   out.interval = stats::Interval{low, high};
@@ -53,9 +60,15 @@ TEST(Gate, Table) {
       {"slow", "p99 < 50ms", counts(300, 10'000), Verdict::kFail},
       {"available", "availability > 99.9%", counts(1, 100'000), Verdict::kPass},
       {"not available", "availability > 99.9%", counts(400, 100'000), Verdict::kFail},
-      {"level", "cpu < 80%", value(0.5), Verdict::kPass},
-      {"level beyond", "cpu < 80%", value(0.9), Verdict::kFail},
-      {"no level", "cpu < 80%", Measured{}, Verdict::kUndecided},
+      {"level", "cpu < 80%", levels(0.5, 100), Verdict::kPass},
+      {"level beyond", "cpu < 80%", levels(0.9, 100), Verdict::kFail},
+      {"level, most readings", "cpu < 80%", levels(0.5, 80), Verdict::kPass},
+      {"level, too few readings", "cpu < 80%", levels(0.5, 79), Verdict::kUndecided},
+      {"level beyond, too few readings", "cpu < 80%", levels(0.9, 1), Verdict::kUndecided},
+      {"level of no known time", "cpu < 80%", levels(0.5, 1, 0), Verdict::kUndecided},
+      {"no level", "cpu < 80%", levels({}, 0), Verdict::kUndecided},
+      {"nothing of a level", "cpu < 80%", Measured{}, Verdict::kUndecided},
+      {"incidents", "critical_incidents < 1", value(0), Verdict::kPass},
       {"gain", "revenue > +5.8%", impact(0.09, 0.06, 0.12), Verdict::kPass},
       {"gain, not sure", "revenue > +5.8%", impact(0.09, 0.05, 0.13), Verdict::kUndecided},
       {"no gain", "revenue > +5.8%", impact(0.01, -0.02, 0.04), Verdict::kFail},
@@ -79,6 +92,25 @@ TEST(Gate, SpreadLooksAtTheWidestPair) {
   measured.segments[2] = {40, 10'000};
   EXPECT_EQ(judge(rule, measured, {}).verdict, Verdict::kPass);
   EXPECT_FALSE(breached(rule, measured, {}));
+}
+
+TEST(Gate, ALinkOfUnknownSpeedSaysWhyAndWhatToDo) {
+  Measured machine;
+  machine.readings = {100, 100, 0};
+  const Evidence evidence = judge(criterion("network < 80%"), machine, {});
+  EXPECT_EQ(evidence.verdict, Verdict::kUndecided);
+  EXPECT_THAT(evidence.text, HasSubstr("does not know its link's speed"));
+  EXPECT_THAT(evidence.text, HasSubstr("take the criterion out of the plan"));
+  EXPECT_FALSE(absent(criterion("network < 80%"), machine, 12));
+}
+
+TEST(Gate, ALevelIsAbsentWhenNoReadingCameInKnownTime) {
+  const plan::Rule cpu = criterion("cpu < 80%");
+  EXPECT_TRUE(absent(cpu, levels({}, 0, 12), 12));
+  EXPECT_FALSE(absent(cpu, levels(0.5, 1, 12), 12));
+  EXPECT_FALSE(absent(cpu, levels({}, 0, 5), 12)) << "most of the time is not known: silence";
+  EXPECT_FALSE(absent(cpu, levels({}, 0, 0), 0)) << "nothing is known";
+  EXPECT_FALSE(absent(criterion("error_rate < 1%"), counts(0, 0), 12));
 }
 
 // A raw value beyond the limit that is still undecided is a warning, not a breach.

@@ -19,10 +19,13 @@ TEST(Json, EveryInputIsReadBackEqual) {
   all.baseline = {30, 9'007'199'254'740'993};  // beyond what a double holds
   all.segments = {{1, 10}, {0, 0}};
   all.value = 0.1 + 0.2;
+  all.readings = {48, 40, 7};
   all.interval = stats::Interval{-1.0 / 3, 2.0 / 3};
   telemetry.criteria = {{all, Measured{}}, {Measured{}, all}};
   telemetry.warnings = {all};
   telemetry.reactions = {Measured{}, all};
+  telemetry.candidate = {1'000, 10, 3, 12ms};
+  telemetry.baseline = {9, 0, 9, {}};
   Command command;
   command.kind = Command::Kind::kReschedule;
   command.role = "vp";
@@ -41,7 +44,18 @@ TEST(Json, EveryInputIsReadBackEqual) {
                        WorkDone{"x", "y"},
                        Outcome{9, false, "no"},
                        ReadBack{},
-                       ReadBack{4'200}};
+                       ReadBack{4'200},
+                       Approve{"canary", "vp", "Vera", 7, "load test 3"},
+                       Override{"canary", "vp", "Vera", "why", 8},
+                       Withdraw{"canary", "vp", "Vera", "why", 9},
+                       SetImpact{plan::Measure::kChurn,
+                                 -0.1 / 3,
+                                 {-0.05, 1.0 / 3},
+                                 "ab \"x\"",
+                                 parse_time("2025-11-03T12:00:00.000001Z").value(),
+                                 Duration(7),
+                                 "vp",
+                                 "Vera"}};
   for (const What& what : kAll) {
     const Input input{parse_time("2025-10-31T12:00:00Z").value(), what};
     const std::string text = input_to_json(input);
@@ -55,6 +69,7 @@ TEST(Json, EveryInputIsReadBackEqual) {
   const auto& m = std::get<Tick>(tick->what).telemetry.criteria[0].window;
   EXPECT_EQ(m.baseline.trials, 9'007'199'254'740'993);
   EXPECT_EQ(*m.value, 0.1 + 0.2);
+  EXPECT_EQ(m.readings.level, 7u);
 }
 
 TEST(Json, DamageIsNamed) {

@@ -80,16 +80,25 @@ class Hand {
     Telemetry out;
     out.silence = silence;
     out.candidate_requests = wanted_share(plan, state) > 0 ? 10 : 0;
+    out.candidate = {1'000, 1, 2, std::chrono::milliseconds(9)};
+    out.baseline = {99'000, 0, 0, {}};
     const auto index = watched_phase(state);
     if (!index || !state.phases[*index].began) return out;
     const PhaseView phase = phase_view(plan, *index);
     Measured measured;
     measured.candidate = {bad, all};
-    measured.baseline = {0, 0};
+    // It is compared with nobody, but seen alone after a roll back.
+    measured.baseline = {state.rolled_back ? baseline_bad : 0, state.rolled_back ? all : 0};
     for (std::size_t i = 0; i < phase.criteria().size(); ++i) {
       // The first criterion is what goes wrong.
       Measured m = measured;
       if (i > 0) m.candidate.successes = 0;
+      if (plan::kind_of(phase.criteria()[i].measure) == plan::Kind::kGauge) {
+        m = {};
+        const auto slots = static_cast<std::uint64_t>(plan.window / plan.slot);
+        m.readings = {slots, level ? slots : 0, level ? slots : 0};
+        m.value = level;
+      }
       out.criteria.push_back({m, m});
     }
     if (phase.stage != nullptr) {
@@ -131,6 +140,8 @@ class Hand {
   State state;
   Time now{};
   plan::Duration silence{};
+  std::int64_t baseline_bad = 0;      ///< after a roll back
+  std::optional<double> level = 0.5;  ///< of whatever the plan names
   bool obliging = true;
   std::vector<Effect> effects;
   std::vector<Decision> decisions;
