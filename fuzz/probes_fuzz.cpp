@@ -16,9 +16,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto series = read_vector(bytes)) {
     for (const Series& one : *series) require(std::isfinite(one.value) && one.value >= 0);
   }
-  const Gauges gauges = read_gauges(bytes);
-  const auto levels = levels_between(gauges, gauges, 5);
-  require(levels.cpu <= 1'000'000 && levels.memory <= 1'000'000 && levels.network <= 1'000'000);
+  for (const auto arm : {covey::telemetry::Arm::kBaseline, covey::telemetry::Arm::kCandidate}) {
+    const Gauges gauges = read_gauges(bytes, arm, "EUR");
+    const auto levels = levels_between(gauges, gauges, 5);
+    require(levels.cpu <= 1'000'000 && levels.memory <= 1'000'000 && levels.network <= 1'000'000);
+  }
   const std::size_t half = size / 2;
   (void)difference(bytes.substr(0, half), bytes.substr(half));
   return 0;

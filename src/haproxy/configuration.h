@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "plan/plan.h"
 
@@ -10,17 +12,19 @@ namespace covey::haproxy {
 struct Files {
   std::string admin_socket;  ///< of the Runtime API
   std::string split_map;     ///< one line: `threshold N`, N buckets of 10,000
-  std::string forced_map;    ///< `LEARNER b` or `LEARNER c`, a line each
 };
 
 struct Settings {
   Files files;
-  std::string collector;  ///< HOST:PORT that takes a line per request
+  std::string collector;  ///< takes a line per request: unix@PATH
   unsigned threads = 1;
   unsigned connections_max = 4'000;
-  /// From here the field X-Covey-Arm (`b` or `c`) is honoured; it is deleted on the way from
-  /// anywhere.
-  std::string trusted = "127.0.0.0/8";
+  /// Addresses, or networks in CIDR notation, from which the field X-Covey-Arm (`b` or `c`) puts a
+  /// request on an arm; from anywhere else it says nothing, and it is never passed on. None by
+  /// default: behind a proxy on the same machine every learner comes from loopback.
+  std::vector<std::string> trusted = {};
+  /// Every fault, in words.
+  std::vector<std::string> validate() const;
 };
 
 /// HAProxy's configuration for a plan: the split by learner, health checks, a line per request.
@@ -28,7 +32,8 @@ struct Settings {
 /// A learner is the field X-Learner-Id, else the query parameter `learner`, else the path segment
 /// of /v1/learners/ID; its bucket is xxh32 of that, lower-cased, with seed 7, modulo 10,000, which
 /// is what experiment::Assignment computes. Whoever names no learner is in the last bucket: with
-/// the baseline until everyone is on the candidate. Written for HAProxy 2.6.
+/// the baseline until everyone is on the candidate. At share 0 nobody is on the candidate, forced
+/// or not: a roll back leaves nobody there. Written for HAProxy 2.6.
 std::string configuration(const plan::Plan& plan, const Settings& settings);
 
 /// The line format of configuration(), as the head of what line.h reads.

@@ -20,6 +20,28 @@ bool read(std::string_view text, Number& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+/// HAProxy says with a first letter who ended it and why: s, the server took too long; S, it
+/// refused, or cut the connection. Its own 502, 503 and 504 then stand for that, not for the
+/// server's.
+telemetry::Fault fault_of(const Line& line, bool by_its_own) {
+  using enum telemetry::Fault;
+  if (!by_its_own || line.retries > 0) return kRetried;
+  if (line.termination[0] == 's') return kTimeOut;
+  if (line.termination[0] == 'S' || line.status <= 0) return kConnection;
+  switch (line.status) {
+    case 500:
+      return kError500;
+    case 502:
+      return kError502;
+    case 503:
+      return kError503;
+    case 504:
+      return kError504;
+    default:
+      return line.status >= 500 ? kErrorOther : line.status >= 400 ? kClientError : kNone;
+  }
+}
+
 }  // namespace
 
 Result<Line> parse_line(std::string_view text) {
@@ -89,6 +111,7 @@ telemetry::Request to_request(const Line& line, const telemetry::Shape& shape) {
   out.answered = by_its_own && line.retries == 0 && line.status > 0 && line.us >= 0 &&
                  line.status != 503 && line.status != 504;
   out.right = line.status < 500;
+  out.fault = fault_of(line, by_its_own);
   out.latency = telemetry::Duration(std::max<std::int64_t>(0, line.us));
   return out;
 }

@@ -76,7 +76,6 @@ Result<Running> ensure_running(const plan::Plan& plan, const Settings& settings,
   if (process && read_all(file) == text) return Running::kAdopted;
 
   COVEY_TRY_VOID(write_if_absent(settings.files.split_map, "threshold 0\n"));
-  COVEY_TRY_VOID(write_if_absent(settings.files.forced_map, ""));
   // Checked beside the old one first: a configuration that is refused must not stand in its place.
   const std::string beside = program.folder + "/haproxy.next.cfg";
   COVEY_TRY_VOID(write_atomically(beside, text));

@@ -123,29 +123,6 @@ Result<void> Runtime::set_share(plan::BasisPoints share) const {
   return {};
 }
 
-Result<void> Runtime::force(std::string_view learner, std::string_view arm) const {
-  for (const char c : learner) {
-    if (c <= ' ' || c == ';' || c == '\\' || c == 0x7f) {
-      return fail(Errc::kRejected, "a forced learner's id may hold no spaces, ; or \\");
-    }
-  }
-  if (learner.empty() || (!arm.empty() && arm != "b" && arm != "c")) {
-    return fail(Errc::kRejected, "an arm is b or c");
-  }
-  // As the balancer looks it up.
-  std::string key(learner);
-  for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  // Absent is as good as removed.
-  COVEY_TRY(ask(fmt::format("del map {} {}", files_.forced_map, key)));
-  if (arm.empty()) return {};
-  const std::string answer =
-      COVEY_TRY(ask(fmt::format("add map {} {} {}", files_.forced_map, key, arm)));
-  if (answer.find_first_not_of(" \n") != std::string::npos) {
-    return fail(Errc::kFailed, fmt::format("the balancer does not force {}: {}", learner, answer));
-  }
-  return {};
-}
-
 Result<int> Runtime::process() const {
   const std::string answer = COVEY_TRY(ask("show info"));
   int process = 0;

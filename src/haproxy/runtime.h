@@ -26,8 +26,6 @@ class Runtime {
   /// Writes the map file first (an atomic rename), so that a restarted balancer begins with the
   /// same share, then sets the running one and reads it back.
   Result<void> set_share(plan::BasisPoints share) const;
-  /// Sends one learner to an arm, or (nothing) lets the split decide again.
-  Result<void> force(std::string_view learner, std::string_view arm) const;
   /// Process id of the balancer that answers.
   Result<int> process() const;
 

@@ -73,9 +73,13 @@ std::optional<std::string> difference(std::string_view baseline, std::string_vie
   return Compare{tolerance, except}(a, b, "");
 }
 
-Gauges read_gauges(std::string_view text, std::string_view currency) {
+Gauges read_gauges(std::string_view text, telemetry::Arm arm, std::string_view currency) {
   Gauges out;
-  const std::string revenue = fmt::format("covey_revenue_total{{currency=\"{}\"}}", currency);
+  const std::string_view side = arm == telemetry::Arm::kCandidate ? "below" : "above";
+  const std::string revenue =
+      fmt::format("covey_split_revenue_total{{side=\"{}\",currency=\"{}\"}}", side, currency);
+  const std::string practice =
+      fmt::format("covey_split_practice_events_total{{side=\"{}\"}}", side);
   const std::pair<std::string_view, std::optional<double>*> kNames[] = {
       {"covey_machine_cpu_seconds_total", &out.cpu_seconds},
       {"covey_machine_cpus", &out.cpus},
@@ -86,7 +90,7 @@ Gauges read_gauges(std::string_view text, std::string_view currency) {
       {"cohort_cache_hits_total", &out.cache_hits},
       {"cohort_cache_misses_total", &out.cache_misses},
       {revenue, &out.revenue},
-      {"covey_practice_events_total", &out.practice},
+      {practice, &out.practice},
   };
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -139,6 +143,7 @@ telemetry::Levels levels_between(const Gauges& before, const Gauges& after, doub
   // A currency is first told with its first purchase: until then nothing was paid in it.
   constexpr double kMost = 1e12;  // of one reading: beyond it a counter is damaged
   if (before.practice && after.practice) {
+    out.activity_samples = 1;
     const double paid = after.revenue ? grown(before.revenue.value_or(0), after.revenue) : 0.0;
     if (paid >= 0 && paid < kMost) out.revenue = static_cast<std::uint64_t>(paid * 1e6 + 0.5);
     const double practised = grown(before.practice, after.practice);

@@ -20,11 +20,15 @@ struct Gauges {
   std::optional<double> memory_used, memory_total;
   std::optional<double> network_bytes, network_bytes_per_second;  ///< carried; what it can carry
   std::optional<double> cache_hits, cache_misses;
-  std::optional<double> revenue, practice;  ///< of the currency asked for; practice events
+  /// Of the arm's learners: paid, in the currency asked for; practice events.
+  std::optional<double> revenue, practice;
 };
 /// Reads Prometheus text; lines that are none are passed over.
+/// What learners did is read of the arm's own side of the split (`below` it is the candidate's) and
+/// of no other: a service may have been told of everybody's events, or of its own learners' alone,
+/// and this is right for both.
 /// @param currency  ISO 4217: of amounts in others nothing is read, for they can't be added up
-Gauges read_gauges(std::string_view text, std::string_view currency = "USD");
+Gauges read_gauges(std::string_view text, telemetry::Arm arm, std::string_view currency = "USD");
 
 /// What happened between two readings `seconds` apart. Levels that neither tells stay unmeasured
 /// (one sample less), those of a process that began anew count from its start.

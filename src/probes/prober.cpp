@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "http/target.h"
+#include "stats/proportion.h"
+
 namespace covey::probes {
 namespace {
 
@@ -20,7 +23,7 @@ Result<std::unique_ptr<Prober>> Prober::make(const plan::Plan& plan, Settings se
   const auto balancer = COVEY_TRY(http::parse_host_port(plan.listen));
   const auto baseline = COVEY_TRY(http::parse_host_port(plan.baseline.address));
   const auto candidate = COVEY_TRY(http::parse_host_port(plan.candidate.address));
-  if (settings.compares_per_second > 0 && settings.compare.find("{learner}") == std::string::npos) {
+  if (settings.compare.find("{learner}") == std::string::npos) {
     return fail(Errc::kRejected, fmt::format("what is compared must name the learner: '{}' has no "
                                              "{{learner}}",
                                              settings.compare));
@@ -39,11 +42,12 @@ Prober::Prober(const plan::Plan& plan, Settings settings, Ports ports, const Clo
       baseline_(baseline),
       candidate_(candidate) {}
 
-void Prober::sample(std::string_view learner) {
-  if (learner.empty() || learner == "-" || settings_.compares_per_second <= 0) return;
+void Prober::sample(std::string_view learner, std::string_view segment) {
+  if (learner.empty() || learner == "-") return;
   const std::lock_guard lock(mutex_);
-  if (samples_.size() >= settings_.samples_max) return;
-  samples_.emplace_back(learner);
+  // The newest stay: where nothing is compared all the time, a check may ask for them much later.
+  if (samples_.size() >= settings_.samples_max) samples_.pop_front();
+  samples_.push_back({std::string(learner), std::string(segment)});
 }
 
 void Prober::check(std::string stage, plan::Check check) {
@@ -77,29 +81,39 @@ void Prober::probe() {
 }
 
 void Prober::scrape() {
+  const auto split = ports_.share();
+  const std::string target = split ? fmt::format("/metrics?split={}", *split) : "/metrics";
   for (const auto arm : {telemetry::Arm::kBaseline, telemetry::Arm::kCandidate}) {
     auto& client = arm == telemetry::Arm::kBaseline ? baseline_ : candidate_;
     Scraped& last = scraped_[static_cast<std::size_t>(arm)];
-    const auto answer = client.ask({.target = "/metrics"}, settings_.patience);
+    const auto answer = client.ask({.target = target}, settings_.patience);
     if (!answer || answer->status != 200) {
       last.gauges.reset();
       continue;
     }
-    const Gauges now = read_gauges(answer->body, plan_.currency);
+    const Gauges now = read_gauges(answer->body, arm, plan_.currency);
     const nanoseconds at = clock_.now();
     if (last.gauges) {
+      // By another split these are other learners: counting begins anew.
+      if (last.split != split) last.gauges->practice = last.gauges->revenue = std::nullopt;
       ports_.levels(arm, levels_between(*last.gauges, now,
                                         std::chrono::duration<double>(at - last.at).count()));
     }
-    last = {now, at};
+    last = {now, split, at};
   }
 }
 
-Prober::Outcome Prober::compare(const std::string& learner, std::string& why) {
+Prober::Outcome Prober::compare(const Sample& sample, std::string& why) {
   std::string target = settings_.compare;
-  target.replace(target.find("{learner}"), 9, learner);
-  const auto baseline = baseline_.ask({.target = target}, settings_.patience);
-  const auto candidate = candidate_.ask({.target = target}, settings_.patience);
+  target.replace(target.find("{learner}"), 9, sample.learner);
+  // Asked as the learner asked, for a service may answer one segment otherwise than another.
+  const auto segment = http::percent_decode(sample.segment);
+  http::Ask ask{.target = target};
+  const bool field = segment && !segment->empty() && *segment != "-" &&
+                     std::ranges::none_of(*segment, [](char c) { return c >= 0 && c < ' '; });
+  if (field) ask.fields = {{"X-Segment", *segment}};
+  const auto baseline = baseline_.ask(ask, settings_.patience);
+  const auto candidate = candidate_.ask(ask, settings_.patience);
   // What does not answer is seen by the traffic itself.
   if (!baseline || !candidate || baseline->status >= 500 || candidate->status >= 500) {
     why = "one of them did not answer";
@@ -120,24 +134,52 @@ Prober::Outcome Prober::compare(const std::string& learner, std::string& why) {
   return Outcome::kDifferent;
 }
 
-void Prober::note(bool different, const std::string& learner, const std::string& why) {
+std::string Prober::segment_of(const Sample& sample) const {
+  const auto segment = http::percent_decode(sample.segment);
+  return segment && std::ranges::count(plan_.segments, *segment) > 0 ? *segment : "other";
+}
+
+void Prober::note(bool different, const Sample& sample, const std::string& why) {
+  const std::string segment = segment_of(sample);
+  Compared seen;
   {
     const std::lock_guard lock(mutex_);
     ++counters_.compared;
     counters_.differed += different;
+    Compared& of = counters_.segments[segment];
+    ++of.compared;
+    of.differed += different;
+    seen = of;
   }
-  differed_.push_back(different);
-  if (differed_.size() > settings_.window) differed_.pop_front();
-  const auto count = static_cast<std::size_t>(std::ranges::count(differed_, true));
+  const std::string says = fmt::format("{}: {}", sample.learner, why);
+  judge(all_, different, "", says);
+  // A small segment that is answered wrongly is hardly seen among all.
+  if (!plan_.segments.empty()) judge(by_segment_[segment], different, segment, says);
+}
+
+void Prober::judge(Window& window, bool different, const std::string& segment,
+                   const std::string& says) {
+  window.differed.push_back(different);
+  if (window.differed.size() > settings_.window) window.differed.pop_front();
+  const auto count = static_cast<std::size_t>(std::ranges::count(window.differed, true));
   if (count < settings_.differing_max) {
-    if (count == 0) reported_ = false;
+    if (count == 0) window.reported = false;
     return;
   }
-  if (std::exchange(reported_, true)) return;
+  if (std::exchange(window.reported, true)) return;
+  const std::size_t of = window.differed.size();
+  const auto rate = stats::proportion_ci(
+      {.successes = static_cast<std::int64_t>(count), .trials = static_cast<std::int64_t>(of)},
+      0.05);
+  std::string evidence;
+  if (rate && rate->clopper_pearson) {
+    evidence = fmt::format(" (95 % interval {:.1f} to {:.1f} %)", 100 * rate->clopper_pearson->low,
+                           100 * rate->clopper_pearson->high);
+  }
   ports_.input(rollout::ReportIncident{
-      plan::Severity::kCritical, "answers-differ",
-      fmt::format("{} of the last {} learners are answered differently; {}: {}", count,
-                  differed_.size(), learner, why),
+      plan::Severity::kCritical, segment.empty() ? "answers-differ" : "answers-differ/" + segment,
+      fmt::format("{} of the last {} learners{} are answered differently{}; {}", count, of,
+                  segment.empty() ? "" : " of " + segment, evidence, says),
       "shadow comparison"});
 }
 
@@ -145,41 +187,41 @@ void Prober::compare_one() {
   std::string why;
   if (again_) {
     if (clock_.now() < again_at_) return;
-    const std::string learner = *std::exchange(again_, std::nullopt);
-    const Outcome outcome = compare(learner, why);
-    if (outcome != Outcome::kUnknown) note(outcome == Outcome::kDifferent, learner, why);
+    const Sample sample = *std::exchange(again_, std::nullopt);
+    const Outcome outcome = compare(sample, why);
+    if (outcome != Outcome::kUnknown) note(outcome == Outcome::kDifferent, sample, why);
     return;
   }
-  std::string learner;
+  Sample sample;
   {
     const std::lock_guard lock(mutex_);
     if (samples_.empty()) return;
-    learner = std::move(samples_.front());
+    sample = std::move(samples_.front());
     // Of those who came since, one is as good as another: the oldest are stale.
     samples_.clear();
   }
-  const Outcome outcome = compare(learner, why);
-  if (outcome == Outcome::kAlike) note(false, learner, why);
+  const Outcome outcome = compare(sample, why);
+  if (outcome == Outcome::kAlike) note(false, sample, why);
   if (outcome == Outcome::kDifferent) {
     // An event may have reached one and not yet the other.
-    again_ = std::move(learner);
+    again_ = std::move(sample);
     again_at_ = clock_.now() + kAgainAfter;
   }
 }
 
 CheckResult Prober::same_answers(CheckResult result) {
-  std::deque<std::string> learners;
+  std::deque<Sample> learners;
   {
     const std::lock_guard lock(mutex_);
     learners = samples_;
   }
   std::size_t alike = 0;
   std::string why = "nobody was served meanwhile";
-  for (const std::string& learner : learners) {
+  for (const Sample& sample : learners) {
     if (alike == kPreflightSample) break;
-    const Outcome outcome = compare(learner, why);
+    const Outcome outcome = compare(sample, why);
     if (outcome == Outcome::kDifferent) {
-      result.detail = fmt::format("{}: {}", learner, why);
+      result.detail = fmt::format("{}: {}", sample.learner, why);
       return result;
     }
     alike += outcome == Outcome::kAlike;

@@ -71,20 +71,33 @@ TEST(Balancer, FindsTheLearnerWhereverItIsNamed) {
   EXPECT_EQ(client.get("/v1/cohorts")->body, "candidate");
 }
 
-TEST(Balancer, ForcesSingleLearners) {
-  Rig rig;
+// Goal: single requests may be put on an arm, by whom the settings trust, and by nobody else; and
+// a roll back leaves nobody on the candidate.
+TEST(Balancer, ForcesSingleRequestsOfThoseTrusted) {
+  Rig rig({"10.9.8.0/24", "127.0.0.0/8"});
   HttpClient client(rig.port);
-  EXPECT_EQ(ask(client, "ada"), "200 baseline");
-  ASSERT_TRUE(rig.runtime->force("ada", "c"));
-  EXPECT_EQ(ask(client, "ada"), "200 candidate");
+  ASSERT_TRUE(rig.runtime->set_share(1));
   EXPECT_EQ(ask(client, "bob"), "200 baseline");
-  ASSERT_TRUE(rig.runtime->force("ada", ""));
-  EXPECT_EQ(ask(client, "ada"), "200 baseline");
-  // The header is honoured from loopback.
   EXPECT_EQ(ask(client, "bob", {{"x-covey-arm", "c"}}), "200 candidate");
   EXPECT_EQ(ask(client, "bob", {{"x-covey-arm", "nonsense"}}), "200 baseline");
-  EXPECT_FALSE(rig.runtime->force("a b", "c"));
-  EXPECT_FALSE(rig.runtime->force("ada", "x"));
+  EXPECT_EQ(rig.candidate->heads().find("x-covey-arm"), std::string::npos) << "passed on";
+  ASSERT_TRUE(rig.runtime->set_share(0));
+  EXPECT_EQ(ask(client, "bob", {{"x-covey-arm", "c"}}), "200 baseline") << "after a roll back";
+  ASSERT_TRUE(rig.runtime->set_share(10'000));
+  EXPECT_EQ(ask(client, "bob", {{"x-covey-arm", "b"}}), "200 baseline");
+}
+
+TEST(Balancer, ForcesNothingForStrangers) {
+  for (const std::vector<std::string>& trusted :
+       {std::vector<std::string>{}, std::vector<std::string>{"10.9.8.0/24"}}) {
+    Rig rig(trusted);
+    HttpClient client(rig.port);
+    ASSERT_TRUE(rig.runtime->set_share(1));
+    EXPECT_EQ(ask(client, "bob", {{"x-covey-arm", "c"}}), "200 baseline");
+    ASSERT_TRUE(rig.runtime->set_share(10'000));
+    EXPECT_EQ(ask(client, "bob", {{"x-covey-arm", "b"}}), "200 candidate");
+    EXPECT_EQ(rig.candidate->heads().find("x-covey-arm"), std::string::npos) << "passed on";
+  }
 }
 
 TEST(Balancer, ARestartBeginsWithTheShareItHad) {
@@ -119,6 +132,31 @@ TEST(Balancer, ADyingCandidateIsAnsweredForByTheBaseline) {
     failures += line->arm == telemetry::Arm::kCandidate && !to_request(*line, shape).answered;
   }
   EXPECT_GE(failures, 200u);
+}
+
+// Goal: what may have been acted upon is sent once. Method: a candidate that takes each request and
+// cuts the connection; a GET is then asked again, a POST is not.
+TEST(Balancer, APostReachesTheCandidateOnce) {
+  Rig rig;
+  ASSERT_TRUE(rig.runtime->set_share(10'000));
+  rig.candidate->cuts = true;
+  const auto send = [&](boost::beast::http::verb method) {
+    rig.candidate->asked = rig.baseline->asked = 0;
+    HttpClient client(rig.port);
+    const auto answer = client.request(method, "/v1/x", {}, {{"x-learner-id", "ada"}});
+    return answer ? answer->status : 0;
+  };
+  EXPECT_EQ(send(boost::beast::http::verb::post), 502u);
+  EXPECT_EQ(rig.candidate->asked, 1);
+  EXPECT_EQ(rig.baseline->asked, 0);
+  EXPECT_EQ(send(boost::beast::http::verb::put), 502u);
+  EXPECT_EQ(rig.candidate->asked + rig.baseline->asked, 1);
+  send(boost::beast::http::verb::get);
+  EXPECT_GT(rig.candidate->asked + rig.baseline->asked, 1) << "then the above says nothing";
+  // Never made is never sent: that may go to the other, whatever the method.
+  rig.candidate->stop();
+  EXPECT_EQ(send(boost::beast::http::verb::post), 200u);
+  EXPECT_EQ(rig.baseline->asked, 1);
 }
 
 TEST(Balancer, WrongAndSlowAnswersAreSeen) {

@@ -72,18 +72,30 @@ TEST(Line, ARequestCountsForTheArmThatWasToAnswer) {
   struct Row {
     std::string what, status, termination, server, retries, arm, us;
     bool counts, answered, right;
+    std::string fault;
   };
   const Row kRows[] = {
-      {"well", "200", "--", "candidate", "0", "c", "100", true, true, true},
-      {"not found is an answer", "404", "--", "candidate", "0", "c", "100", true, true, true},
-      {"wrong", "500", "--", "candidate", "0", "c", "100", true, true, false},
-      {"refused", "503", "SC", "candidate", "0", "c", "-1", true, false, false},
-      {"retried on the baseline", "200", "--", "baseline", "+1", "c", "100", true, false, true},
-      {"the candidate is down", "200", "--", "baseline", "0", "c", "100", true, false, true},
-      {"retried on itself", "200", "--", "candidate", "1", "c", "100", true, false, true},
-      {"timed out", "504", "sH", "candidate", "0", "c", "-1", true, false, false},
-      {"the learner left", "-1", "CD", "candidate", "0", "c", "-1", false, false, true},
-      {"baseline", "200", "--", "baseline", "0", "b", "100", true, true, true},
+      {"well", "200", "--", "candidate", "0", "c", "100", true, true, true, "none"},
+      {"not found is an answer", "404", "--", "candidate", "0", "c", "100", true, true, true,
+       "client_error"},
+      {"wrong", "500", "--", "candidate", "0", "c", "100", true, true, false, "500"},
+      {"refused", "503", "SC", "candidate", "0", "c", "-1", true, false, false, "connection"},
+      {"retried on the baseline", "200", "--", "baseline", "+1", "c", "100", true, false, true,
+       "retried"},
+      {"the candidate is down", "200", "--", "baseline", "0", "c", "100", true, false, true,
+       "retried"},
+      {"retried on itself", "200", "--", "candidate", "1", "c", "100", true, false, true,
+       "retried"},
+      {"the server's own 503", "503", "--", "candidate", "0", "c", "100", true, false, false,
+       "503"},
+      {"a proxy behind", "502", "--", "candidate", "0", "c", "100", true, true, false, "502"},
+      {"its own 504", "504", "--", "candidate", "0", "c", "100", true, false, false, "504"},
+      {"not there", "501", "--", "candidate", "0", "c", "9", true, true, false, "other_5xx"},
+      {"cut", "502", "SH", "candidate", "0", "c", "-1", true, false, false, "connection"},
+      {"timed out", "504", "sH", "candidate", "0", "c", "-1", true, false, false, "time_out"},
+      {"the learner left", "-1", "CD", "candidate", "0", "c", "-1", false, false, true,
+       "connection"},
+      {"baseline", "200", "--", "baseline", "0", "b", "100", true, true, true, "none"},
   };
   for (const Row& row : kRows) {
     const std::string text = "covey1 1 1 1761912000123 0 " + row.status + " " + row.termination +
@@ -96,6 +108,7 @@ TEST(Line, ARequestCountsForTheArmThatWasToAnswer) {
     EXPECT_EQ(request.answered, row.answered) << row.what;
     EXPECT_EQ(request.answered && request.right, row.answered && row.right) << row.what;
     EXPECT_EQ(request.segment, 0u);
+    EXPECT_EQ(telemetry::name(request.fault), row.fault) << row.what;
   }
 }
 

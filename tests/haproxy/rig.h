@@ -97,6 +97,14 @@ class Backend final : public Listener {
   ~Backend() override { stop(); }
   std::atomic<int> status = 200;
   std::atomic<int> delay_ms = 0;
+  /// Takes a request and cuts the connection instead of answering.
+  std::atomic<bool> cuts = false;
+  std::atomic<int> asked = 0;  ///< requests but for health checks
+  /// Of those requests, as they came.
+  std::string heads() const {
+    const std::lock_guard lock(heads_mutex_);
+    return heads_;
+  }
 
  private:
   void serve(int peer) override {
@@ -111,7 +119,16 @@ class Backend final : public Listener {
       std::size_t end;
       while ((end = in.find("\r\n\r\n")) != std::string::npos) {
         const bool health = in.starts_with("GET /readyz");
+        if (!health) {
+          ++asked;
+          const std::lock_guard lock(heads_mutex_);
+          heads_ += in.substr(0, end);
+        }
         in.erase(0, end + 4);
+        if (!health && cuts) {
+          ::shutdown(peer, SHUT_RDWR);
+          return;
+        }
         if (!health && delay_ms > 0) {
           std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
         }
@@ -122,6 +139,8 @@ class Backend final : public Listener {
     }
   }
   std::string name_;
+  mutable std::mutex heads_mutex_;
+  std::string heads_;
 };
 
 /// Takes the balancer's lines.
@@ -178,15 +197,15 @@ struct Rig {
   std::unique_ptr<testing::Process> balancer;
   unsigned short port = free_port();
 
-  Rig() {
+  explicit Rig(std::vector<std::string> trusted = {}) {
     plan.listen = fmt::format("127.0.0.1:{}", port);
     plan.baseline.address = fmt::format("127.0.0.1:{}", baseline->port());
     plan.candidate.address = fmt::format("127.0.0.1:{}", candidate->port());
-    settings.files = {dir / "admin.sock", dir / "split.map", dir / "forced.map"};
+    settings.files = {dir / "admin.sock", dir / "split.map"};
     settings.collector = fmt::format("127.0.0.1:{}", sink.port());
     settings.threads = 2;
     std::ofstream(settings.files.split_map) << "threshold 0\n";
-    std::ofstream(settings.files.forced_map) << "";
+    settings.trusted = std::move(trusted);
     std::ofstream(dir / "haproxy.cfg") << configuration(plan, settings);
     runtime = std::make_unique<Runtime>(settings.files, std::chrono::milliseconds(1'000));
     start();

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 namespace covey::probes {
 namespace {
 
@@ -49,7 +51,7 @@ covey_machine_cpus nonsense
 )";
 
 TEST(Levels, AreWhatGrewBetweenTwoReadings) {
-  Gauges before = read_gauges(kMetrics), after = before;
+  Gauges before = read_gauges(kMetrics, telemetry::Arm::kBaseline), after = before;
   EXPECT_EQ(before.cpus, 4);
   after.cpu_seconds = 110;
   after.cache_hits = 150;
@@ -64,7 +66,7 @@ TEST(Levels, AreWhatGrewBetweenTwoReadings) {
 }
 
 TEST(Levels, AProcessThatBeganAnewCountsFromItsStart) {
-  Gauges before = read_gauges(kMetrics), after = before;
+  Gauges before = read_gauges(kMetrics, telemetry::Arm::kBaseline), after = before;
   after.cache_hits = 3;
   after.cache_misses = 1;
   const auto levels = levels_between(before, after, 5);
@@ -75,23 +77,74 @@ TEST(Levels, AProcessThatBeganAnewCountsFromItsStart) {
 // Goal: revenue is of one currency, counted from nothing before the first purchase and from the
 // start of a process that began anew.
 TEST(Levels, RevenueIsOfOneCurrency) {
-  constexpr std::string_view kQuiet = "covey_practice_events_total 10\n";
+  constexpr std::string_view kQuiet = "covey_split_practice_events_total{side=\"below\"} 10\n";
   constexpr std::string_view kPaid =
-      "covey_practice_events_total 16\n"
-      "covey_revenue_total{currency=\"EUR\"} 12.5\n"
-      "covey_revenue_total{currency=\"USD\"} 99\n";
-  const auto paid = levels_between(read_gauges(kQuiet, "EUR"), read_gauges(kPaid, "EUR"), 5);
+      "covey_split_practice_events_total{side=\"below\"} 16\n"
+      "covey_split_revenue_total{side=\"below\",currency=\"EUR\"} 12.5\n"
+      "covey_split_revenue_total{side=\"below\",currency=\"USD\"} 99\n";
+  const auto read = [](std::string_view text, std::string_view currency) {
+    return read_gauges(text, telemetry::Arm::kCandidate, currency);
+  };
+  const auto paid = levels_between(read(kQuiet, "EUR"), read(kPaid, "EUR"), 5);
   EXPECT_EQ(paid.revenue, 12'500'000u);
   EXPECT_EQ(paid.practice, 6u);
-  const auto other = levels_between(read_gauges(kQuiet, "JPY"), read_gauges(kPaid, "JPY"), 5);
+  EXPECT_EQ(paid.activity_samples, 1u);
+  const auto other = levels_between(read(kQuiet, "JPY"), read(kPaid, "JPY"), 5);
   EXPECT_EQ(other.revenue, 0u);
-  const auto anew = levels_between(read_gauges(kPaid, "EUR"), read_gauges(kQuiet, "EUR"), 5);
+  const auto anew = levels_between(read(kPaid, "EUR"), read(kQuiet, "EUR"), 5);
   EXPECT_EQ(anew.revenue, 0u);
   EXPECT_EQ(anew.practice, 10u);
 }
 
+// Goal: what an arm's learners did is the same whether both services were told of everybody's
+// events or each of its own learners' alone; and what is not told apart is not measured.
+TEST(Levels, LearnersAreToldApartInEitherTopology) {
+  struct Did {
+    int below, above;
+  };
+  const auto text = [](Did practice, Did paid) {
+    return fmt::format(
+        "covey_practice_events_total {}\ncovey_revenue_total{{currency=\"USD\"}} {}\n"
+        "covey_split_practice_events_total{{side=\"below\"}} {}\n"
+        "covey_split_practice_events_total{{side=\"above\"}} {}\n"
+        "covey_split_revenue_total{{side=\"below\",currency=\"USD\"}} {}\n"
+        "covey_split_revenue_total{{side=\"above\",currency=\"USD\"}} {}\n",
+        practice.below + practice.above, paid.below + paid.above, practice.below, practice.above,
+        paid.below, paid.above);
+  };
+  struct Row {
+    const char* topology;
+    Did practice_b, paid_b, practice_c, paid_c;  ///< as the baseline and the candidate stored it
+  };
+  // Those below the split practised 40 times and paid 6; the others 300 times and 50.
+  const Row kRows[] = {
+      {"mirrored", {40, 300}, {6, 50}, {40, 300}, {6, 50}},
+      {"routed", {0, 300}, {0, 50}, {40, 0}, {6, 0}},
+      {"all to the baseline, mirrored for the candidate's", {40, 300}, {6, 50}, {40, 0}, {6, 0}},
+  };
+  const std::string nothing = text({0, 0}, {0, 0});
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.topology);
+    const auto arm = [&](telemetry::Arm which, Did practice, Did paid) {
+      return levels_between(read_gauges(nothing, which), read_gauges(text(practice, paid), which),
+                            5);
+    };
+    const auto b = arm(telemetry::Arm::kBaseline, row.practice_b, row.paid_b);
+    const auto c = arm(telemetry::Arm::kCandidate, row.practice_c, row.paid_c);
+    EXPECT_EQ(b.practice, 300u);
+    EXPECT_EQ(b.revenue, 50'000'000u);
+    EXPECT_EQ(c.practice, 40u);
+    EXPECT_EQ(c.revenue, 6'000'000u);
+  }
+  const std::string whole =
+      "covey_practice_events_total 9\ncovey_revenue_total{currency=\"USD\"} 4\n";
+  const auto gauges = read_gauges(whole, telemetry::Arm::kCandidate);
+  EXPECT_EQ(levels_between(gauges, gauges, 5).activity_samples, 0u);
+}
+
 TEST(Levels, WhatIsNotToldIsNotMeasured) {
-  const auto levels = levels_between(read_gauges(""), read_gauges(""), 5);
+  const auto levels = levels_between(read_gauges("", telemetry::Arm::kBaseline),
+                                     read_gauges("", telemetry::Arm::kBaseline), 5);
   EXPECT_EQ(levels.samples, 0u);
   EXPECT_EQ(levels.lookups, 0u);
 }
