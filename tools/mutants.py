@@ -18,7 +18,7 @@ COPY = ROOT / "build" / "mutants" / "tree"
 BUILD = ROOT / "build" / "mutants" / "build"
 TESTS = {
     "rollout_test": "*",
-    "rehearsal_test": "Rehearsal.ExamplesOfFaults*:Crash.*RollBack*:Crash.*NoGo*",
+    "rehearsal_test": "Plain.*:Rehearsal.ExamplesOfFaults*:Crash.*RollBack*:Crash.*NoGo*",
 }
 
 # Name, file below src/rollout, what stands there, what stands there instead.
@@ -102,6 +102,78 @@ MUTANTS = [
         "phases.cpp",
         "  return std::min(share, state.cap.value_or(plan::kEveryone));",
         "  return share;",
+    ),
+    (
+        "an-impact-never-grows-old",
+        "phases.cpp",
+        "  if (state.now > valid_until(plan, told)) {",
+        "  if (false) {",
+    ),
+    (
+        "an-impact-of-the-attempt-before",
+        "step.cpp",
+        "  s_.impacts.clear();\n",
+        "",
+    ),
+    (
+        "few-readings-speak-for-all",
+        "gate.cpp",
+        "  if (!enough(r.level)) {",
+        "  if (false) {",
+    ),
+    (
+        "a-level-that-is-not-read-is-no-breach",
+        "step.cpp",
+        "  if (s_.now - *since.at < phase.breached_for()) return false;",
+        "  if (true) return false;",
+    ),
+    (
+        "passes-while-a-level-is-not-read",
+        "progress.cpp",
+        "  if (passes && lacks.empty() &&",
+        "  if (passes &&",
+    ),
+    (
+        "an-incident-that-is-over-never-was",
+        "incidents.cpp",
+        "(i.open() || *i.critical >= from)",
+        "i.open()",
+    ),
+    (
+        "time-at-half-the-share-counts",
+        "step.cpp",
+        "    progress.begins_anew = true;\n",
+        "",
+    ),
+    (
+        "verified-whatever-the-baseline-does",
+        "step.cpp",
+        "  if (whole && std::ranges::all_of(figures, judged)) {",
+        "  if (whole) {",
+    ),
+    (
+        "an-old-approval-counts-again",
+        "step.cpp",
+        "  if (of == s_.attempt) return \"\";",
+        "  if (true) return \"\";",
+    ),
+    (
+        "a-gate-without-a-report",
+        "gates.cpp",
+        "  if (approve.report.empty()) {",
+        "  if (false) {",
+    ),
+    (
+        "done-before-what-it-needs",
+        "step.cpp",
+        "  } else if (!needs.empty()) {",
+        "  } else if (false) {",
+    ),
+    (
+        "opens-with-nobody-at-the-balancer",
+        "progress.cpp",
+        "  if (s_.unreachable_since) return",
+        "  if (false) return",
     ),
     (
         "a-breach-is-any-value-beyond",

@@ -12,8 +12,9 @@ namespace covey::rehearsal {
 namespace {
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "error_spike",      "latency_drift", "bad_segment",     "telemetry_gap", "balancer_unreachable",
-    "controller_crash", "revenue_drop",  "nobody_approves", "region_down",   "critical_incident"};
+    "error_spike",          "latency_drift",     "bad_segment",   "telemetry_gap",
+    "balancer_unreachable", "controller_crash",  "revenue_drop",  "nobody_approves",
+    "region_down",          "critical_incident", "levels_missing"};
 
 Time start_of(const plan::Plan& plan, std::string_view phase) {
   for (const auto& stage : plan.stages) {

@@ -19,8 +19,9 @@ enum class FaultKind : std::uint8_t {
   kNobodyApproves,       ///< of one stage
   kRegionDown,           ///< a segment goes unanswered, on both arms
   kCriticalIncident,     ///< somebody reports one
+  kLevelsMissing,        ///< the candidate tells nothing of its machine and cache
 };
-inline constexpr std::size_t kFaultKinds = 10;
+inline constexpr std::size_t kFaultKinds = 11;
 std::string_view name(FaultKind kind);
 
 struct Fault {

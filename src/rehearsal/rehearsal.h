@@ -8,10 +8,21 @@
 
 namespace covey::rehearsal {
 
+/// What somebody who decides does at a given time, beside what people always do (rehearse()).
+struct Deed {
+  enum class Kind : std::uint8_t { kHold, kResume, kReduce, kAbort, kStart, kOverride, kNoGo };
+  static constexpr std::size_t kKinds = 7;
+  Time at{};
+  Kind kind = Kind::kHold;
+  std::string stage;               ///< kOverride, kNoGo; kStart begins where it was stopped
+  rollout::BasisPoints share = 0;  ///< kReduce
+};
+
 struct Options {
   std::uint64_t seed = 1;
   Truth truth{};
   std::vector<Fault> faults;
+  std::vector<Deed> deeds;  ///< in order of time
   /// The controller dies at this point of Fate's count, once.
   std::uint64_t fatal_point = Fate::kNever;
   /// Ends when the rollout is decided, without the work phases that follow.
@@ -48,8 +59,8 @@ struct Rehearsed {
 ///
 /// People approve a quarter of an hour after the pre-flight, take incidents they are called for
 /// within three minutes, finish their tasks an hour before the end, and let a reduced share up
-/// again when nothing has been breached for half an hour. Nobody starts again after a roll back.
-/// The same plan, faults and seed give the same outcome. O(ticks).
+/// again when nothing has been breached for half an hour. Nobody starts again after a roll back,
+/// unless a deed says so. The same plan, faults and seed give the same outcome. O(ticks).
 Rehearsed rehearse(const plan::Plan& plan, const Options& options);
 
 }  // namespace covey::rehearsal

@@ -16,11 +16,9 @@ namespace {
 using plan::Measure;
 using telemetry::Arm;
 
-/// Share of log-normal latencies beyond `limit`.
-double beyond(plan::Duration limit, plan::Duration median, double sigma) {
-  const double z =
-      std::log(static_cast<double>(limit.count()) / static_cast<double>(median.count())) / sigma;
-  return 0.5 * std::erfc(z / std::sqrt(2.0));
+/// Share of log-normal latencies beyond a limit; `log_ratio` is that of the limit to the median.
+double beyond(double log_ratio, double sigma) {
+  return 0.5 * std::erfc(log_ratio / sigma / std::sqrt(2.0));
 }
 
 double seconds(plan::Duration duration) {
@@ -36,6 +34,7 @@ constexpr std::array<Measure, 3> kImpacts = {Measure::kRevenue, Measure::kChurn,
                                              Measure::kEngagement};
 /// Learners come by once in about this long.
 constexpr plan::Duration kReturn = std::chrono::hours(10);
+constexpr plan::Duration kAnalysed = std::chrono::hours(1);
 
 }  // namespace
 
@@ -82,13 +81,27 @@ World::World(const plan::Plan& plan, Truth truth, std::vector<Fault> faults, std
   }
   for (double& part : parts_) part *= 0.98 / sum;
   parts_.push_back(named == 0 ? 1 : 0.02);
+  // The first is at home, the last far away; what names none is as the mean.
+  double mean = 0;
+  for (std::size_t i = 0; i < named; ++i) {
+    const double far =
+        named > 1 ? 2 * static_cast<double>(i) / static_cast<double>(named - 1) - 1 : 0;
+    distance_.push_back(far);
+    mean += far * parts_[i] / 0.98;
+  }
+  for (double& far : distance_) far -= mean;
+  distance_.push_back(0);
+}
+
+double World::evening(Time at) const {
+  const double day = fractional_day(at);
+  return std::cos(2 * M_PI * (24 * (day - std::floor(day)) - 19) / 24);
 }
 
 double World::traffic_at(Time at) const {
   // Evenings are busy, nights quiet; Sunday is the busiest day.
   const double day = fractional_day(at);
-  const double hour = 24 * (day - std::floor(day));
-  const double daily = 1 + 0.5 * std::cos(2 * M_PI * (hour - 19) / 24);
+  const double daily = 1 + 0.5 * evening(at);
   const double weekday = std::fmod(std::floor(day) + 3, 7);  // 0 Monday
   return daily * (weekday >= 5 ? 1.1 : 0.96);
 }
@@ -106,17 +119,22 @@ bool World::reachable() const {
   return fault_size(FaultKind::kBalancerUnreachable) == 0;
 }
 
-void World::draw_arm(Arm arm, const ArmModel& model, double requests, telemetry::Sums& out) {
+void World::draw_arm(Arm arm, const ArmModel& model, double requests, std::int64_t slots,
+                     telemetry::Sums& out) {
   const telemetry::Shape& shape = history_.shape();
   const bool candidate = arm == Arm::kCandidate;
   const std::size_t limits = shape.slower_than.size();
   std::vector<std::uint64_t> slow(limits), bad(limits);
   double slower = 1;
   if (candidate) slower += std::max(0.0, fault_size(FaultKind::kLatencyDrift) - 1);
-  const auto median =
-      plan::Duration(static_cast<std::int64_t>(static_cast<double>(model.median.count()) * slower));
-  const double wrong_everywhere =
-      candidate ? std::max(model.wrong, fault_size(FaultKind::kErrorSpike)) : model.wrong;
+  const double spike = candidate ? fault_size(FaultKind::kErrorSpike) : 0;
+  const double hourly = truth_.by_hour * evening(now_);
+  std::vector<double> log_ratios;  // of each limit to the median, here and now
+  for (const plan::Duration limit : shape.slower_than) {
+    log_ratios.push_back(std::log(static_cast<double>(limit.count()) /
+                                  (static_cast<double>(model.median.count()) * slower)) -
+                         std::log1p(hourly / 2));
+  }
   const std::size_t named = shape.segments.size() - 1;
   for (std::size_t s = 0; s < shape.segments.size(); ++s) {
     const std::string& segment = shape.segments[s];
@@ -125,7 +143,9 @@ void World::draw_arm(Arm arm, const ArmModel& model, double requests, telemetry:
     const bool down = s < named && fault_size(FaultKind::kRegionDown, segment) > 0;
     const std::uint64_t unanswered = binomial(requests_, sent, down ? 0.9 : model.unanswered);
     const std::uint64_t answered = sent - unanswered;
-    double wrong_rate = wrong_everywhere;
+    const double away = truth_.by_segment * distance_[s];
+    double wrong_rate = std::max(spike, std::max(0.0, model.wrong * (1 + hourly) * (1 + away)));
+    const double log_away = std::log1p(away / 2);
     if (candidate && s < named) {
       wrong_rate = std::max(wrong_rate, fault_size(FaultKind::kBadSegment, segment));
     }
@@ -134,7 +154,7 @@ void World::draw_arm(Arm arm, const ArmModel& model, double requests, telemetry:
     std::uint64_t among = answered;
     double above = 1;
     for (std::size_t i = 0; i < limits; ++i) {
-      const double p = beyond(shape.slower_than[i], median, model.sigma);
+      const double p = beyond(log_ratios[i] - log_away, model.sigma);
       among = binomial(requests_, among, above > 0 ? std::min(1.0, p / above) : 0);
       above = p;
       slow[i] = among;
@@ -142,9 +162,10 @@ void World::draw_arm(Arm arm, const ArmModel& model, double requests, telemetry:
     }
     out.add(arm, s, sent, unanswered, wrong, slow, bad);
   }
+  const auto samples = static_cast<std::uint64_t>(slots);
   const auto ppm = [&](double level) {
     const double seen = level * (0.6 + 0.4 * traffic_at(now_)) + 0.01 * requests_.normal();
-    return static_cast<std::uint64_t>(std::clamp(seen, 0.0, 1.0) * 1e6);
+    return samples * static_cast<std::uint64_t>(std::clamp(seen, 0.0, 1.0) * 1e6);
   };
   double warm = truth_.cache_warm;
   if (candidate && candidate_since_) {
@@ -153,12 +174,18 @@ void World::draw_arm(Arm arm, const ArmModel& model, double requests, telemetry:
   }
   const std::uint64_t lookups = poisson(requests_, requests);
   telemetry::Levels levels;
-  levels.network_samples = levels.samples = 1;
+  levels.network_samples = levels.samples = samples;
   levels.cpu = ppm(model.cpu);
   levels.memory = ppm(model.memory);
   levels.network = ppm(model.network);
   levels.lookups = lookups;
+  const double worth =
+      truth_.revenue_per_request * (1 + hourly) * (candidate ? 1 + truth_.revenue_lift : 1);
+  levels.revenue = static_cast<std::uint64_t>(std::max(0.0, worth * requests * 1e6));
+  levels.practice = lookups / 4;
   levels.cache_hits = binomial(requests_, lookups, warm);
+  // Its requests are counted by the balancer; its levels it would have to tell itself.
+  if (candidate && fault_size(FaultKind::kLevelsMissing) > 0) return;
   out.add(arm, levels);
 }
 
@@ -184,13 +211,20 @@ void World::draw_impacts(const rollout::State& state) {
   const double before = share < 1 ? all * (1 - share) : all;
   const double more = std::max(0.0, seen - sample_.learners);
   sample_.learners = std::max(sample_.learners, seen);
+  // Whoever comes in the evening gains more than whoever comes in the morning.
+  sample_.lift += more * (1 + truth_.by_hour * evening(now_));
   const double n = sample_.learners;
   if (n < 1'000) return;
+  // The same noise whether or not anybody looks.
+  const bool analysed = !sample_.analysed || now_ - *sample_.analysed >= kAnalysed;
+  if (analysed) sample_.analysed = now_;
   double revenue = truth_.revenue_lift;
   for (const Fault& fault : faults_) {
     if (fault.kind == FaultKind::kRevenueDrop && fault.active(plan_, now_)) revenue = fault.size;
   }
-  const std::array<double, 3> truth = {revenue, truth_.churn_difference, truth_.engagement_lift};
+  const double lift = sample_.lift / n;
+  const std::array<double, 3> truth = {revenue * lift, truth_.churn_difference * lift,
+                                       truth_.engagement_lift * lift};
   for (std::size_t i = 0; i < kImpacts.size(); ++i) {
     // The noise of a sum over learners, so that looks at different times go together.
     sample_.noise[i] += std::sqrt(more) * learners_.normal();
@@ -199,8 +233,23 @@ void World::draw_impacts(const rollout::State& state) {
     const double se = spread * std::sqrt(1 / n + 1 / before);
     const auto sequence =
         stats::asympcs_two_sided(truth[i] + error, se, n + before, plan_.alpha, 2 * all);
-    if (sequence) impacts_[kImpacts[i]] = {truth[i] + error, sequence->interval};
+    if (!sequence || !analysed) continue;
+    rollout::SetImpact told;
+    told.measure = kImpacts[i];
+    told.estimate = truth[i] + error;
+    told.interval = sequence->interval;
+    told.source = "a simulated experiment";
+    told.as_of = now_;
+    if (!plan_.impacts.fetched()) {
+      told.role = plan_.impacts.by.front();
+      told.person = plan_.role(told.role)->people.front();
+    }
+    impacts_.push_back(std::move(told));
   }
+}
+
+std::vector<rollout::SetImpact> World::impacts() {
+  return std::exchange(impacts_, {});
 }
 
 void World::advance(Time now, const rollout::State& state) {
@@ -218,9 +267,11 @@ void World::advance(Time now, const rollout::State& state) {
       plan_.traffic.requests_per_second * seconds(slots * plan_.slot) * traffic_at(now);
   const double share = share_ / double{plan::kEveryone};
   telemetry::Sums slot(history_.shape());
-  draw_arm(Arm::kBaseline, truth_.baseline, requests * (1 - share), slot);
-  draw_arm(Arm::kCandidate, truth_.candidate, requests * share, slot);
-  if (!silent_) history_.add(now, slot, true, was_silent ? 1 : slots);
+  draw_arm(Arm::kBaseline, truth_.baseline, requests * (1 - share), slots, slot);
+  draw_arm(Arm::kCandidate, truth_.candidate, requests * share, slots, slot);
+  const std::int64_t covers = was_silent ? 1 : slots;
+  if (!silent_) history_.add(now, slot, true, covers);
+  invariants_.ticks(now, slot, history_.shape(), covers, silent_);
   draw_impacts(state);
 }
 

@@ -33,6 +33,11 @@ struct Truth {
                      .memory = 0.5,
                      .network = 0.3};
   double revenue_lift = 0.095, churn_difference = -0.045, engagement_lift = 0.095;
+  /// How much latencies, errors and lifts differ from the above by the hour of the day and by
+  /// segment: busy hours are slower and err more, the plan's later segments are farther away. Means
+  /// over a day and over requests are as stated. 0: the same everywhere, always.
+  double by_hour = 0.3, by_segment = 0.3;
+  double revenue_per_request = 0.002;  ///< of the baseline, in the plan's currency
   double cache_cold = 0.3, cache_warm = 0.92;
   plan::Duration cache_warms_in = std::chrono::minutes(35);  ///< time constant
 };
@@ -92,13 +97,14 @@ class World final : public rollout::Outside {
   void advance(Time now, const rollout::State& state);
 
   const telemetry::History& history() const { return history_; }
-  const rollout::Impacts& impacts() const { return impacts_; }
   rollout::BasisPoints share_now() const { return share_; }
   bool reachable() const;
   bool silent() const { return silent_; }
   const std::vector<Fault>& faults() const { return faults_; }
   /// Answers of checks since the last call.
   std::vector<rollout::CheckResult> check_results();
+  /// What the experiment says, since the last call: an analysis an hour.
+  std::vector<rollout::SetImpact> impacts();
   /// Whom the controller called about which incident.
   const std::map<std::uint64_t, std::string>& called() const { return called_; }
   std::uint64_t notified() const { return notified_; }
@@ -113,9 +119,11 @@ class World final : public rollout::Outside {
 
  private:
   using BasisPoints = rollout::BasisPoints;
-  void draw_arm(telemetry::Arm arm, const ArmModel& model, double requests, telemetry::Sums& out);
+  void draw_arm(telemetry::Arm arm, const ArmModel& model, double requests, std::int64_t slots,
+                telemetry::Sums& out);
   void draw_impacts(const rollout::State& state);
   double traffic_at(Time at) const;  ///< of the expected, 1 on average over a week
+  double evening(Time at) const;     ///< 1 in the busiest hour, -1 in the quietest
   double fault_size(FaultKind kind, std::string_view segment = {}) const;
   void done(const rollout::Effect& effect);
 
@@ -126,8 +134,9 @@ class World final : public rollout::Outside {
   Invariants& invariants_;
   Random requests_, learners_;
   telemetry::History history_;
-  std::vector<double> parts_;  ///< of the requests, by segment
-  rollout::Impacts impacts_;
+  std::vector<double> parts_;     ///< of the requests, by segment
+  std::vector<double> distance_;  ///< of a segment against the mean, -1 to 1 or so
+  std::vector<rollout::SetImpact> impacts_;
   BasisPoints share_ = 0;
   Time now_{};
   bool silent_ = false;
@@ -137,6 +146,8 @@ class World final : public rollout::Outside {
     std::optional<Time> began;
     double learners = 0;
     std::array<double, 3> noise{}, baseline{};
+    double lift = 0;  ///< summed over learners, of the stated one
+    std::optional<Time> analysed;
   } sample_;
   std::vector<rollout::CheckResult> results_;
   std::map<std::uint64_t, std::string> called_;

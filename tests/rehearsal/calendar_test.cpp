@@ -29,6 +29,13 @@ TEST(Rehearsal, TheWholeCalendarPasses) {
   EXPECT_GT(done.invariants_checked, 10'000u);
   EXPECT_EQ(done.share_final, plan::kEveryone);
   EXPECT_GT(done.virtual_hours, 2'880);
+  // What nothing measures is not said to have been.
+  const auto& scale = outcome_of(done, "scale-2").evidence;
+  ASSERT_FALSE(scale.empty());
+  for (const auto& e : scale) {
+    EXPECT_EQ(e.verdict, stats::Verdict::kUndecided);
+    EXPECT_THAT(e.text, HasSubstr("measured by nothing"));
+  }
 }
 
 TEST(Rehearsal, TheSameSeedIsTheSameStory) {
@@ -50,6 +57,7 @@ TEST(Rehearsal, ExamplesOfFaultsEndAsTheySay) {
       {"critical-incident", "ramp", "rolled_back", "critical_incidents > 0"},
       {"error-spike", "ramp", "rolled_back", "error_rate < 0.5% breached"},
       {"latency-drift", "ramp", "rolled_back", "p99 < 200ms breached"},
+      {"levels-missing", "ramp", "rolled_back", "no reading for 4m"},
       {"nobody-approves", "ramp", "held", ""},
       {"region-down", "rollout", "rolled_back", "availability > 99.99% breached"},
       {"revenue-drop", "rollout", "failed", ""},

@@ -54,7 +54,8 @@ TEST(Promises, TwentyPercentBeyondTheLimitNeverPasses) {
     options.seed = seed;
     options.rollout_only = true;
     options.truth.candidate.wrong = 1.2 * 0.005;
-    options.truth.baseline.wrong = 1.2 * 0.005;  // else the comparison would stop it
+    options.truth.baseline.wrong = 1.2 * 0.005;            // else the comparison would stop it
+    options.truth.by_hour = options.truth.by_segment = 0;  // exactly so much, at any hour
     const Rehearsed done = rehearse(plan, options);
     EXPECT_THAT(done.broken, IsEmpty());
     passed += outcome_of(done, "ramp").outcome == "passed";
