@@ -11,7 +11,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Kind = plan::Channel::Kind;
 
-/// An alert that nobody renews ends by itself; an open incident is told again at each escalation.
+/// An alert that nobody renews ends by itself. The controller renews those of open incidents every
+/// hour, so that one outlives a controller that is away for the night.
 constexpr std::chrono::hours kAlertLasts{12};
 
 std::string_view severity(const Message& m) {

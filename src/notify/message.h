@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "plan/plan.h"
@@ -10,6 +11,9 @@ namespace covey::notify {
 /// One thing to tell, whatever the channel.
 struct Message {
   std::string id;  ///< the same for every attempt: receivers that keep ids drop what came twice
+  std::uint64_t effect = 0;  ///< of the rollout, that asked for it; 0: none
+  /// Tells again of an open incident: of no use twice in a queue.
+  bool renewal = false;
   Time at{};
   std::string plan;
   rollout::Notify what;

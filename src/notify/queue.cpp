@@ -14,23 +14,24 @@ constexpr std::size_t kIdsRemembered = 4'096;
 }  // namespace
 
 Result<std::unique_ptr<Queue>> Queue::make(const plan::Channel& channel, Limits limits,
-                                           const Clock& clock, Dead dead) {
+                                           const Clock& clock, Dead dead, Gone gone) {
   auto url = http::parse_url(channel.url);
   if (!url) {
     return fail(Errc::kRejected, fmt::format("channel {}: {}", channel.name, url.error().message));
   }
   return std::unique_ptr<Queue>(
-      new Queue(channel, std::move(*url), limits, clock, std::move(dead)));
+      new Queue(channel, std::move(*url), limits, clock, std::move(dead), std::move(gone)));
 }
 
 Queue::Queue(const plan::Channel& channel, http::Url url, Limits limits, const Clock& clock,
-             Dead dead)
+             Dead dead, Gone gone)
     : channel_(channel),
       target_(target(channel, url.target)),
       client_(url),
       limits_(limits),
       clock_(clock),
       dead_(std::move(dead)),
+      gone_(std::move(gone)),
       random_(hash64(channel.name, static_cast<std::uint64_t>(clock.now().count()))) {}
 
 void Queue::remember(const std::string& id) {
@@ -43,19 +44,27 @@ void Queue::remember(const std::string& id) {
 }
 
 void Queue::post(Message message) {
+  std::optional<Message> over;
   {
     const std::lock_guard lock(mutex_);
-    if (sent_ids_.contains(message.id) ||
-        std::ranges::find(waiting_, message.id, &Message::id) != waiting_.end()) {
-      return;
+    const bool waits = std::ranges::any_of(waiting_, [&](const Message& other) {
+      return other.id == message.id ||
+             (message.renewal && other.renewal && other.what.incident == message.what.incident);
+    });
+    if (waits) return;
+    if (sent_ids_.contains(message.id)) {
+      over = std::move(message);
+    } else {
+      if (waiting_.size() >= limits_.waiting_max) {
+        over = std::move(waiting_.front());
+        waiting_.pop_front();
+        ++counters_.dropped;
+      }
+      waiting_.push_back(std::move(message));
     }
-    if (waiting_.size() >= limits_.waiting_max) {
-      waiting_.pop_front();
-      ++counters_.dropped;
-    }
-    waiting_.push_back(std::move(message));
   }
   wake_.notify_one();
+  if (over && gone_) gone_(channel_, *over);
 }
 
 void Queue::stop() {
@@ -123,6 +132,7 @@ void Queue::run() {
         died = ++failures >= limits_.dead_after && !std::exchange(counters_.dead, true);
       }
     }
+    if (sent != Sent::kAgain && gone_) gone_(channel_, next);
     if (died) dead_(channel_, true, why);
     if (lives) dead_(channel_, false, {});
     if (sent != Sent::kAgain) continue;

@@ -36,15 +36,19 @@ class Queue {
   /// `dead`: called on run()'s thread when the channel dies (true) and lives again (false), with
   /// the reason.
   using Dead = std::function<void(const plan::Channel&, bool, std::string)>;
+  /// `gone`: called when a message will not be sent (again): it was taken, refused for good, or had
+  /// to make room. On run()'s thread, or on post()'s.
+  using Gone = std::function<void(const plan::Channel&, const Message&)>;
   /// kRejected: the channel's URL can't be used.
   static Result<std::unique_ptr<Queue>> make(const plan::Channel& channel, Limits limits,
-                                             const Clock& clock, Dead dead);
+                                             const Clock& clock, Dead dead, Gone gone);
 
-  /// Never blocks. A message whose id waits or was among the last ones sent is dropped.
+  /// Never blocks. A message whose id waits is dropped, and one that was among the last ones sent
+  /// is gone already; so is a renewal where one of the same incident waits.
   void post(Message message);
   /// Sends until stop().
   void run();
-  /// run() returns after the attempt under way; what waits is not sent.
+  /// run() returns after the attempt under way; what waits is not sent, and not gone.
   void stop();
 
   struct Counters {
@@ -56,7 +60,8 @@ class Queue {
   const plan::Channel& channel() const { return channel_; }
 
  private:
-  Queue(const plan::Channel& channel, http::Url url, Limits limits, const Clock& clock, Dead dead);
+  Queue(const plan::Channel& channel, http::Url url, Limits limits, const Clock& clock, Dead dead,
+        Gone gone);
   enum class Sent { kYes, kRefused, kAgain };
   Sent attempt(const Message& message, std::string& why);
   void remember(const std::string& id);
@@ -67,6 +72,7 @@ class Queue {
   Limits limits_;
   const Clock& clock_;
   Dead dead_;
+  Gone gone_;
   Random random_;
 
   mutable std::mutex mutex_;

@@ -22,7 +22,11 @@ using Json = nlohmann::json;
 using Kind = plan::Channel::Kind;
 
 Message sample(std::string id = "run-7") {
-  Message out{std::move(id), parse_time("2025-11-01T14:00:00Z").value(), "small", {}, "http://c/"};
+  Message out;
+  out.id = std::move(id);
+  out.at = parse_time("2025-11-01T14:00:00Z").value();
+  out.plan = "small";
+  out.link = "http://c/";
   out.what.severity = plan::Severity::kCritical;
   out.what.title = "ramp rolled back: error_rate < 0.5% & more";
   out.what.text = "2 % of <all>";
@@ -99,17 +103,24 @@ struct QueueTest : ::testing::Test {
   http::test::TickingClock clock;
   http::test::Running server{receiver, http::ServerLimits{}, clock};
   std::mutex mutex;
-  std::vector<std::string> told;
+  std::vector<std::string> told, gone;
   std::unique_ptr<Queue> queue;
   std::thread thread;
 
   void start(std::uint16_t port, Limits limits) {
     const plan::Channel channel{"c", "http://127.0.0.1:" + std::to_string(port) + "/x",
                                 Kind::kWebhook};
-    queue = Queue::make(channel, limits, clock, [this](const plan::Channel& c, bool dead, auto) {
-              const std::lock_guard lock(mutex);
-              told.push_back(c.name + (dead ? " dead" : " lives"));
-            }).value();
+    queue = Queue::make(
+                channel, limits, clock,
+                [this](const plan::Channel& c, bool dead, auto) {
+                  const std::lock_guard lock(mutex);
+                  told.push_back(c.name + (dead ? " dead" : " lives"));
+                },
+                [this](const plan::Channel&, const Message& message) {
+                  const std::lock_guard lock(mutex);
+                  gone.push_back(message.id);
+                })
+                .value();
     thread = std::thread([this] { queue->run(); });
   }
   void TearDown() override {
@@ -164,9 +175,51 @@ TEST_F(QueueTest, NeverBlocksAndKeepsTheNewest) {
   EXPECT_THAT(counters.trouble, HasSubstr("refused"));
 }
 
+// Goal: whoever keeps messages hears of each exactly when it need not be kept any longer: taken,
+// refused for good, driven out, or known as taken; not while it is tried again.
+TEST_F(QueueTest, TellsWhatNeedNotBeKept) {
+  receiver.answers = {500, 200, 400};
+  start(server.port(), kQuick);
+  for (const char* id : {"a", "b", "c"}) queue->post(sample(id));
+  const auto seen = [&] {
+    const std::lock_guard lock(mutex);
+    return gone;
+  };
+  ASSERT_TRUE(eventually([&] { return seen().size() == 3; }));
+  EXPECT_THAT(seen(), ElementsAre("a", "b", "c"));
+  queue->post(sample("a"));  // after a restart that came before it was forgotten
+  EXPECT_THAT(seen(), ElementsAre("a", "b", "c", "a"));
+  EXPECT_THAT(receiver.seen(), ElementsAre("a", "a", "b", "c"));
+}
+
+TEST_F(QueueTest, WhatWaitsAtTheStopIsNotGone) {
+  start(1, kQuick);  // nobody listens there
+  for (int i = 0; i < 5; ++i) queue->post(sample(std::to_string(i)));
+  ASSERT_TRUE(eventually([&] { return queue->counters().dead; }));
+  queue->stop();
+  const std::lock_guard lock(mutex);
+  EXPECT_THAT(gone, ElementsAre("0", "1")) << "they had to make room";
+}
+
+// Goal: what is told again and again fills no queue of a dead channel.
+TEST_F(QueueTest, OneRenewalOfAnIncidentWaits) {
+  start(1, kQuick);
+  queue->post(sample("first"));
+  Message renewal = sample();
+  renewal.renewal = true;
+  for (int hour = 0; hour < 50; ++hour) {
+    renewal.id = std::to_string(hour);
+    queue->post(renewal);
+  }
+  EXPECT_EQ(queue->counters().waiting, 2u);
+  renewal.what.incident = 5;
+  queue->post(renewal);
+  EXPECT_EQ(queue->counters().waiting, 3u);
+}
+
 TEST(Queue, RefusesAnAddressThatIsNone) {
   http::test::TickingClock clock;
-  const auto bad = Queue::make({"c", "https://h/", Kind::kSlack}, {}, clock, {});
+  const auto bad = Queue::make({"c", "https://h/", Kind::kSlack}, {}, clock, {}, {});
   ASSERT_FALSE(bad.has_value());
   EXPECT_THAT(bad.error().message, HasSubstr("channel c"));
 }
