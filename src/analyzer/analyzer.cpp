@@ -5,6 +5,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -82,9 +83,12 @@ struct Analyzer::State {
   std::condition_variable wake;
   std::deque<Item> queue;
   std::size_t queued_bytes = 0;
+  std::optional<std::chrono::nanoseconds> storing_since;  // the oldest of the group under way
   bool stopping = false;
+  std::optional<Error> broken;  ///< why nothing can be stored
 
   // Owned by the ingest thread (and by open() before there is one).
+  std::atomic<bool> prepared{false};
   log::Cursor cursor;  // what the engine and `held` include
   Batch held;          // events between now and the 5 minutes ahead that are allowed
   std::uint64_t events_since_snapshot = 0;
@@ -94,8 +98,10 @@ struct Analyzer::State {
   // Discovery. `running` is held for a whole run, `published_mutex` for a pointer copy only.
   std::mutex running;
   std::optional<cohorts::Previous> previous;
+  std::vector<PastRun> remembered;  // with those on their way to the log
   mutable std::mutex published_mutex;
   std::shared_ptr<const cohorts::Discovery> published;
+  std::shared_ptr<const std::vector<PastRun>> runs = std::make_shared<const std::vector<PastRun>>();
 
   Time as_of() const {
     if (config.as_of) return *config.as_of;
@@ -245,8 +251,11 @@ Result<void> Analyzer::State::load_previous() {
     bytes.append(value);
     return true;
   }));
-  if (bytes.empty()) return {};
-  previous = COVEY_TRY(cohorts::decode_previous(bytes));
+  if (!bytes.empty()) previous = COVEY_TRY(cohorts::decode_previous(bytes));
+  if (const auto kept = COVEY_TRY(log.get(kRunsKey))) {
+    remembered = COVEY_TRY(decode_runs(*kept));
+    runs = std::make_shared<const std::vector<PastRun>>(remembered);
+  }
   return {};
 }
 
@@ -262,13 +271,28 @@ Result<void> Analyzer::State::recover(const std::function<void(const Progress&)>
 }
 
 void Analyzer::State::count_activity(const Batch& batch) {
+  constexpr std::uint32_t kNotYet = experiment::kBuckets;
   std::uint64_t practice = 0;
   std::vector<events::Attribute> attributes;
+  // A learner comes many times in a batch: hashed once.
+  std::vector<std::uint32_t> buckets(batch.learners().size(), kNotYet);
+  const auto learners = batch.learner();
   for (std::uint32_t e = 0; e < batch.size(); ++e) {
-    practice += batch.type(e) == events::EventType::kPractice;
-    if (batch.type(e) != events::EventType::kPurchase) continue;
+    const events::EventType type = batch.type(e);
+    const bool purchased = type == events::EventType::kPurchase;
+    if (!purchased && type != events::EventType::kPractice) continue;
+    std::uint32_t& bucket = buckets[learners[e]];
+    if (bucket == kNotYet) {
+      bucket = experiment::bucket(batch.learners()[learners[e]], experiment::kTrafficSeed);
+    }
+    if (!purchased) {
+      ++practice;
+      counters.activity.practised(bucket);
+      continue;
+    }
     const events::Event purchase = batch.event(e, attributes);
     counters.revenue.add(purchase.currency, purchase.amount.value_or(0));
+    counters.activity.purchased(bucket, purchase.currency, purchase.amount.value_or(0));
   }
   counters.practice += practice;
 }
@@ -355,9 +379,6 @@ void Analyzer::State::store(std::vector<Item>& group) {
   fold(batches, parallel);
   for (const Batch* batch : batches) count_activity(*batch);
   events_since_snapshot += events;
-  counters.ingest_lag_us.store(
-      std::chrono::duration_cast<std::chrono::microseconds>(clock.now() - group.front().submitted)
-          .count());
   ++counters.groups;
   for (std::size_t i = 0; i < group.size(); ++i) {
     const Receipt& receipt = work[i].receipt;
@@ -415,13 +436,17 @@ Result<void> Analyzer::submit(Parsed parsed, std::function<void(Result<Receipt>)
   State& s = *state_;
   const std::size_t bytes = bytes_of(parsed);
   const std::size_t ceiling = s.config.limits.memory_bytes_max;
-  if (ceiling > 0 && s.engine->memory().bytes + s.log.sizes().memory_bytes > ceiling) {
+  if (ceiling > 0 && s.engine->memory().bytes + s.log.memory_bytes() > ceiling) {
     ++s.counters.refused;
     return fail(Errc::kFull,
                 fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20));
   }
   {
     const std::lock_guard lock(s.mutex);
+    if (s.broken) {
+      ++s.counters.refused;
+      return std::unexpected(*s.broken);
+    }
     if (s.stopping) {
       ++s.counters.refused;
       return fail(Errc::kRetryLater, "the service is stopping; try again in a few seconds");
@@ -440,8 +465,27 @@ Result<void> Analyzer::submit(Parsed parsed, std::function<void(Result<Receipt>)
   return {};
 }
 
-void Analyzer::run_ingest() {
+bool Analyzer::takes_events() const {
+  return state_->prepared;
+}
+
+Result<void> Analyzer::run_ingest() {
   State& s = *state_;
+  if (const auto prepared = s.log.prepare(); !prepared) {
+    std::deque<State::Item> waiting;
+    {
+      const std::lock_guard lock(s.mutex);
+      s.broken = prepared.error();
+      waiting.swap(s.queue);
+      s.queued_bytes = 0;
+      s.counters.queued_bytes.store(0);
+    }
+    for (State::Item& item : waiting) {
+      if (item.done) item.done(std::unexpected(prepared.error()));
+    }
+    return prepared;
+  }
+  s.prepared = true;
   std::vector<State::Item> group;
   for (;;) {
     std::size_t bytes = 0;
@@ -460,6 +504,7 @@ void Analyzer::run_ingest() {
         s.queue.pop_front();
       }
       if (group.empty() && s.stopping) break;
+      if (!group.empty()) s.storing_since = group.front().submitted;
     }
     if (!group.empty()) {
       s.store(group);
@@ -468,6 +513,7 @@ void Analyzer::run_ingest() {
       const std::lock_guard lock(s.mutex);
       s.queued_bytes -= bytes;
       s.counters.queued_bytes.store(s.queued_bytes);
+      s.storing_since.reset();
     }
     s.release_held(false);
     if (s.events_since_snapshot >= s.config.limits.snapshot_events && !s.snapshot()) {
@@ -477,6 +523,7 @@ void Analyzer::run_ingest() {
     }
   }
   if (s.events_since_snapshot >= kSnapshotAtStop && !s.snapshot()) ++s.counters.snapshot_failures;
+  return {};
 }
 
 void Analyzer::stop() {
@@ -535,10 +582,20 @@ Result<std::shared_ptr<const cohorts::Discovery>> Analyzer::discover(
     s.published = run;
   }
   if (!remember || run->k == 0) return run;
-  s.previous = cohorts::remember(
+  auto labels = cohorts::remember(
       *run, [&](learners::LearnerRef ref) { return hash64(s.engine->learner(ref)); });
+  keep_run(s.remembered, *run, s.previous ? flows(*s.previous, labels) : std::vector<Flow>(),
+           s.clock.wall());
+  const auto kept = std::make_shared<const std::vector<PastRun>>(s.remembered);
+  s.previous = std::move(labels);
   const std::string bytes = cohorts::encode(*s.previous);
   State::Item item;
+  item.puts.emplace_back(kRunsKey, encode(*kept));
+  item.done = [&s, kept](const Result<Receipt>& stored) {
+    if (!stored) return;
+    const std::lock_guard lock(s.published_mutex);
+    s.runs = kept;
+  };
   std::size_t chunk = 0;
   for (std::size_t at = 0; at < bytes.size(); at += kPreviousChunk) {
     item.puts.emplace_back(fmt::format("{}{:08}", kPreviousPrefix, chunk++),
@@ -559,6 +616,11 @@ Result<std::shared_ptr<const cohorts::Discovery>> Analyzer::discover(
   }
   s.wake.notify_one();
   return run;
+}
+
+std::shared_ptr<const std::vector<PastRun>> Analyzer::runs() const {
+  const std::lock_guard lock(state_->published_mutex);
+  return state_->runs;
 }
 
 std::shared_ptr<const cohorts::Discovery> Analyzer::discovery() const {
@@ -608,8 +670,39 @@ Revenue::ByCurrency Revenue::all() const {
   return amounts_;
 }
 
+void Activity::purchased(std::uint32_t bucket, std::string_view currency, double amount) {
+  constexpr std::size_t kCurrenciesMax = 16;
+  const std::lock_guard lock(mutex_);
+  auto at = revenue_.find(currency);
+  if (at == revenue_.end()) {
+    if (revenue_.size() >= kCurrenciesMax) return;
+    at = revenue_.emplace(currency, std::vector<double>(experiment::kBuckets)).first;
+  }
+  at->second[bucket] += amount;
+}
+
+Activity::Sums Activity::of(std::uint32_t begin, std::uint32_t end) const {
+  Sums out;
+  for (std::uint32_t b = begin; b < end; ++b) {
+    out.practice += practice_[b].load(std::memory_order_relaxed);
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [currency, amounts] : revenue_) {
+    out.revenue[currency] = std::accumulate(amounts.begin() + begin, amounts.begin() + end, 0.0);
+  }
+  return out;
+}
+
 const Counters& Analyzer::counters() const {
   return state_->counters;
+}
+
+std::chrono::nanoseconds Analyzer::ingest_lag() const {
+  State& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  // Submissions are taken in order, so what is being stored is older than whatever waits.
+  if (s.storing_since) return s.clock.now() - *s.storing_since;
+  return s.queue.empty() ? std::chrono::nanoseconds(0) : s.clock.now() - s.queue.front().submitted;
 }
 
 }  // namespace covey::analyzer

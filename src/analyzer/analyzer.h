@@ -11,11 +11,13 @@
 #include <string_view>
 #include <vector>
 
+#include "analyzer/runs.h"
 #include "base/clock.h"
 #include "base/parallel.h"
 #include "base/result.h"
 #include "cohorts/discovery.h"
 #include "events/codec.h"
+#include "experiment/assignment.h"
 #include "learners/engine.h"
 #include "log/log.h"
 
@@ -64,14 +66,41 @@ class Revenue {
   ByCurrency amounts_;
 };
 
+/// What learners did since the start, by the balancer's bucket (experiment::bucket with
+/// kTrafficSeed): so that whoever knows the split can tell the arms' learners apart, whichever
+/// service their events came to. From any thread.
+///
+/// Memory: 80 kB, and as much for each of the first 16 currencies; amounts in others are not told
+/// apart.
+class Activity {
+ public:
+  static constexpr std::uint32_t kBuckets = experiment::kBuckets;
+  struct Sums {
+    std::uint64_t practice = 0;
+    Revenue::ByCurrency revenue;
+  };
+  void practised(std::uint32_t bucket) {
+    practice_[bucket].fetch_add(1, std::memory_order_relaxed);
+  }
+  void purchased(std::uint32_t bucket, std::string_view currency, double amount);
+  /// Of the buckets in [begin, end). O(end - begin) for each currency.
+  Sums of(std::uint32_t begin, std::uint32_t end) const;
+
+ private:
+  std::vector<std::atomic<std::uint64_t>> practice_ =
+      std::vector<std::atomic<std::uint64_t>>(kBuckets);
+  mutable std::mutex mutex_;
+  std::map<std::string, std::vector<double>, std::less<>> revenue_;
+};
+
 struct Counters {
   std::atomic<std::uint64_t> accepted{0}, duplicates{0}, rejected{0}, groups{0}, refused{0};
   std::atomic<std::uint64_t> queued_bytes{0};
   std::atomic<std::int64_t> newest_event_us{0};
   std::atomic<std::uint64_t> snapshots{0}, snapshot_failures{0};
-  std::atomic<std::int64_t> ingest_lag_us{0};  ///< from submit to acknowledgement, last group
-  std::atomic<std::uint64_t> practice{0};      ///< practice events stored
+  std::atomic<std::uint64_t> practice{0};  ///< practice events stored
   Revenue revenue;
+  Activity activity;
 };
 
 /// The one door to the analyzer: events in, durable; traits and cohorts out.
@@ -103,8 +132,11 @@ class Analyzer {
                       std::vector<std::string> erases = {});
 
   /// Stores and folds what is queued; returns when nothing is and stop() was called. Takes
-  /// snapshots on its way.
-  void run_ingest();
+  /// snapshots on its way. An error: the log can't be written to at all; what is queued and what
+  /// is submitted later is answered with it.
+  Result<void> run_ingest();
+  /// Whether run_ingest() stores what comes at once; before that it waits in the queue.
+  bool takes_events() const;
   /// No further submit() is taken; run_ingest() finishes what is queued, then returns.
   void stop();
 
@@ -119,6 +151,9 @@ class Analyzer {
   /// the next run, in this process or another, match.
   Result<std::shared_ptr<const cohorts::Discovery>> discover(const cohorts::Options& options,
                                                              Parallel& parallel, bool remember);
+  /// The last kRunsKept runs that were remembered, oldest first, those of earlier processes too; of
+  /// this one once they are durable. Never null.
+  std::shared_ptr<const std::vector<PastRun>> runs() const;
   /// The latest published run; null before the first.
   std::shared_ptr<const cohorts::Discovery> discovery() const;
   /// Ids of a cohort's learners, as of its discovery, from index `from` on, at most `limit`.
@@ -133,6 +168,9 @@ class Analyzer {
   const learners::Engine& engine() const;
   const log::Log& log() const;
   const Counters& counters() const;
+  /// Age of the oldest submission that is not acknowledged yet, waiting or being stored; 0 when
+  /// there is none. Grows while the disk hangs, which a figure of finished groups could not.
+  std::chrono::nanoseconds ingest_lag() const;
   /// Instant after which a late-arriving event is refused: the clock + 5 min.
   Time latest_acceptable() const;
 

@@ -171,7 +171,8 @@ std::string lift_of(const Metric& metric, const Estimate& e) {
 std::string table(const Analysis& a) {
   const auto& arms = a.experiment.arms;
   std::string out = fmt::format(
-      "<div class=\"wide\"><table><thead><tr><th>Metric</th><th>{}</th><th>{}</th><th>Lift</th>"
+      "<div class=\"wide\" "
+      "tabindex=\"0\"><table><thead><tr><th>Metric</th><th>{}</th><th>{}</th><th>Lift</th>"
       "<th>At every look</th><th>p</th><th>At one look</th><th>p</th><th>State</th></tr></thead>"
       "<tbody>\n",
       escaped(arms[0]), escaped(arms[1]));
@@ -218,7 +219,8 @@ std::string running(const Analysis& a) {
            "interval.</p>";
   }
   return fmt::format(
-      "<div class=\"wide\">{}</div><p class=\"soft\">Lift of {} with the interval that holds at "
+      "<div class=\"wide\" tabindex=\"0\">{}</div><p class=\"soft\">Lift of {} with the interval "
+      "that holds at "
       "all "
       "looks together: where the band leaves 0, it may be acted upon at once.</p>",
       band_plot(points, "Running lift of " + title), escaped(title));
@@ -272,7 +274,8 @@ std::string to_html(const Analysis& a) {
                      heading(a.decision), escaped(a.verdict));
   out += "<h2>What to do next</h2>\n" + list(a.next);
   if (a.decision != Decision::kNoData) {
-    out += "<h2>Lift by metric and segment</h2>\n<div class=\"wide\">" + forest(a) + "</div>\n";
+    out += "<h2>Lift by metric and segment</h2>\n<div class=\"wide\" tabindex=\"0\">" + forest(a) +
+           "</div>\n";
     out += fmt::format(
         "<p class=\"soft\">Thick: {} together; thin: {}. ▲ shown better, ▼ shown worse, ○ neither. "
         "An arrow: the interval goes on.</p>\n",

@@ -38,7 +38,110 @@ void append_head(std::string& out, const analyzer::Answer& answer) {
                  format_time(answer.as_of), learners::name(answer.facts.state));
 }
 
+// What was read of the log, and what that means to a reader who has to trust the rest.
+void append_scan(std::string& out, const analyzer::Scan& scan, std::string_view without) {
+  fmt::format_to(std::back_inserter(out),
+                 R"("log":{{"records":{},"scanned":{},"complete":{},"took_ms":{:.1f}}},"note":)",
+                 scan.records, scan.scanned, scan.complete(),
+                 std::chrono::duration<double, std::milli>(scan.took).count());
+  std::string note;
+  if (scan.scanned < scan.records) {
+    note = fmt::format("only the newest {} of {} records of the log were read in the time allowed",
+                       scan.scanned, scan.records);
+  } else if (scan.events_left_out) {
+    note = "this learner has more events than one answer may rest on; the oldest are left out";
+  }
+  if (note.empty()) {
+    out += "null";
+  } else {
+    http::append_json_string(out, fmt::format("{}: {}", note, without));
+  }
+}
+
+void append_number(std::string& out, std::string_view name, std::optional<double> value) {
+  if (value) fmt::format_to(std::back_inserter(out), R"(,"{}":{})", name, *value);
+}
+void append_text(std::string& out, std::string_view name, std::string_view text) {
+  if (text.empty()) return;
+  fmt::format_to(std::back_inserter(out), R"(,"{}":)", name);
+  http::append_json_string(out, text);
+}
+
+void append_event(std::string& out, const events::Event& e) {
+  fmt::format_to(std::back_inserter(out), R"({{"time":"{}","type":"{}")", format_time(e.time),
+                 events::name(e.type));
+  append_text(out, "id", e.id);
+  append_text(out, "capability", e.capability);
+  append_text(out, "domain", e.domain);
+  if (e.acted_on) out += *e.acted_on ? R"(,"acted_on":true)" : R"(,"acted_on":false)";
+  append_number(out, "score", e.score);
+  append_number(out, "duration_s", e.duration_s);
+  append_number(out, "amount", e.amount);
+  append_text(out, "currency", e.currency);
+  if (e.count) fmt::format_to(std::back_inserter(out), R"(,"count":{})", *e.count);
+  if (!e.attributes.empty()) {
+    out += R"(,"attributes":{)";
+    for (std::size_t i = 0; i < e.attributes.size(); ++i) {
+      if (i > 0) out += ',';
+      http::append_json_string(out, e.attributes[i].first);
+      out += ':';
+      http::append_json_string(out, e.attributes[i].second);
+    }
+    out += '}';
+  }
+  out += '}';
+}
+
 }  // namespace
+
+void append_history(std::string& out, std::string_view learner, const analyzer::Past& past,
+                    const std::vector<analyzer::PastFacts>& weeks) {
+  out += "{\"learner\":";
+  http::append_json_string(out, learner);
+  out += R"(,"weeks":[)";
+  for (std::size_t i = 0; i < weeks.size(); ++i) {
+    const analyzer::PastFacts& week = weeks[i];
+    fmt::format_to(std::back_inserter(out), R"({}{{"as_of":"{}","state":)", i == 0 ? "" : ",",
+                   format_time(week.as_of));
+    if (week.known) {
+      fmt::format_to(std::back_inserter(out), R"("{}")", learners::name(week.facts.state));
+    } else {
+      out += "null";
+    }
+    fmt::format_to(std::back_inserter(out), R"(,"practice_events":{},"traits":)",
+                   week.facts.practice_events);
+    if (week.known && week.facts.state != learners::LearnerState::kDormant) {
+      append_traits_object(out, week.facts.traits);
+    } else {
+      out += "null";
+    }
+    out += '}';
+  }
+  fmt::format_to(std::back_inserter(out), R"(],"events":{},)", past.newest.size());
+  append_scan(out, past.scan, "traits over time need all of them");
+  out += '}';
+}
+
+void append_events(std::string& out, std::string_view learner, const analyzer::Past& past,
+                   std::size_t from, std::size_t limit, std::string_view next) {
+  out += "{\"learner\":";
+  http::append_json_string(out, learner);
+  out += R"(,"events":[)";
+  std::vector<events::Attribute> attributes;
+  for (std::size_t i = from; i < past.newest.size() && i - from < limit; ++i) {
+    if (i > from) out += ',';
+    append_event(out, past.events.event(past.row[i], attributes));
+  }
+  out += R"(],"next":)";
+  if (next.empty()) {
+    out += "null";
+  } else {
+    http::append_json_string(out, next);
+  }
+  fmt::format_to(std::back_inserter(out), R"(,"found":{},)", past.newest.size());
+  append_scan(out, past.scan, "older events may be missing here");
+  out += '}';
+}
 
 void append_learner(std::string& out, const analyzer::Answer& answer, std::string_view engine) {
   const learners::LearnerFacts& facts = answer.facts;

@@ -1,14 +1,10 @@
 #include "service/metrics.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "http/exposition.h"
+#include "service/machine.h"
 
 namespace covey::service {
 namespace {
@@ -57,61 +53,23 @@ double number(const Counter& counter) {
   return static_cast<double>(counter.load(std::memory_order_relaxed));
 }
 
-double resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  double pages = 0, resident = 0;
-  statm >> pages >> resident;
-  return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
-
-/// What the whole machine does, so that a level means the same for every service on it.
-struct Machine {
-  double cpu_seconds = 0, cpus = 0, memory_used = 0, memory = 0;
-  double network_bytes = 0, network_bytes_per_second = 0;  ///< of links whose speed is known
-};
-
-Machine machine() {
-  Machine out;
-  const double tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  out.cpus = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
-  std::string name;
-  std::ifstream stat("/proc/stat");
-  double user = 0, nice = 0, system = 0, idle = 0, io_wait = 0, irq = 0, soft_irq = 0;
-  stat >> name >> user >> nice >> system >> idle >> io_wait >> irq >> soft_irq;
-  out.cpu_seconds = (user + nice + system + irq + soft_irq) * tick;
-
-  std::ifstream info("/proc/meminfo");
-  double available = 0, kib = 0;
-  for (std::string unit; info >> name >> kib; std::getline(info, unit)) {
-    if (name == "MemTotal:") out.memory = kib * 1024;
-    if (name == "MemAvailable:") available = kib * 1024;
+void write_split(http::Exposition& out, const analyzer::Activity& activity, std::uint32_t split) {
+  constexpr std::string_view kPractice = "covey_split_practice_events_total";
+  constexpr std::string_view kPracticeHelp =
+      "Practice events of learners below and above the split.";
+  constexpr std::string_view kRevenue = "covey_split_revenue_total";
+  constexpr std::string_view kRevenueHelp = "Amounts paid by learners below and above the split.";
+  const std::pair<const char*, analyzer::Activity::Sums> sides[] = {
+      {"below", activity.of(0, split)},
+      {"above", activity.of(split, analyzer::Activity::kBuckets)}};
+  for (const auto& [side, sums] : sides) {
+    out.counter(kPractice, kPracticeHelp, static_cast<double>(sums.practice), {{"side", side}});
   }
-  out.memory_used = out.memory - available;
-
-  std::ifstream links("/proc/net/dev");
-  for (std::string line; std::getline(links, line);) {
-    const std::size_t colon = line.find(':');
-    if (colon == line.npos) continue;
-    const std::size_t begin = line.find_first_not_of(' ');
-    std::ifstream speed("/sys/class/net/" + line.substr(begin, colon - begin) + "/speed");
-    double megabits = 0;
-    if (!(speed >> megabits) || megabits <= 0) continue;
-    std::istringstream numbers(line.substr(colon + 1));
-    double field[9] = {};
-    for (double& f : field) numbers >> f;
-    out.network_bytes += std::max(field[0], field[8]);  // received, sent: a link carries both
-    out.network_bytes_per_second += megabits * 1e6 / 8;
+  for (const auto& [side, sums] : sides) {
+    for (const auto& [currency, amount] : sums.revenue) {
+      out.counter(kRevenue, kRevenueHelp, amount, {{"side", side}, {"currency", currency}});
+    }
   }
-  return out;
-}
-
-double cpu_seconds() {
-  rusage use{};
-  ::getrusage(RUSAGE_SELF, &use);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
 }  // namespace
@@ -126,16 +84,18 @@ struct Metrics::State {
   std::array<Counter, kReasons.size()> refused{};
   Counter known{0}, unknown{0}, hits{0}, misses{0};
   Histogram<kMilliseconds.size()> discovery;
-  double started = 0;
+  Time started;
+  double link_bytes_per_second = 0;
 };
 
-Metrics::Metrics(std::vector<std::string> routes, Time started)
+Metrics::Metrics(std::vector<std::string> routes, Time started, double link_bytes_per_second)
     : state_(std::make_unique<State>()) {
   for (std::string& route : routes) {
     state_->routes.push_back(std::make_unique<State::Route>());
     state_->routes.back()->name = std::move(route);
   }
-  state_->started = std::chrono::duration<double>(started.time_since_epoch()).count();
+  state_->started = started;
+  state_->link_bytes_per_second = link_bytes_per_second;
 }
 
 Metrics::~Metrics() = default;
@@ -170,7 +130,8 @@ void Metrics::discovery(std::chrono::duration<double, std::milli> took) noexcept
                             static_cast<std::uint64_t>(took.count() * 1e6));
 }
 
-std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounters* server) const {
+std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounters* server,
+                          std::optional<std::uint32_t> split) const {
   http::Exposition out;
   const auto count = [&](std::string_view name, std::string_view help, double value) {
     out.counter(name, help, value);
@@ -228,11 +189,11 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
           static_cast<double>(server->body_bytes_in_flight.load()));
   }
 
-  const double rss = resident_bytes();
+  const ProcessUse process = process_use();
   const auto part = [&](const char* label, double bytes) {
     out.gauge("covey_memory_bytes", "Memory in use, by part.", bytes, {{"part", label}});
   };
-  part("process_rss", rss);
+  part("process_rss", process.resident_bytes);
   if (analyzer != nullptr) {
     const analyzer::Counters& c = analyzer->counters();
     count("covey_events_accepted_total", "Rows stored since the start.", number(c.accepted));
@@ -246,13 +207,15 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
       out.counter("covey_revenue_total", "Amounts of purchases stored since the start.", amount,
                   {{"currency", currency}});
     }
+    if (split) write_split(out, c.activity, *split);
     count("covey_ingest_groups_total", "Groups stored, one fsync each.", number(c.groups));
     count("covey_ingest_refused_total", "Batches refused because a limit was reached.",
           number(c.refused));
     gauge("covey_ingest_queue_bytes", "Parsed batches waiting to be stored, bytes.",
           number(c.queued_bytes));
-    gauge("covey_ingest_lag_seconds", "From submission to acknowledgement, of the last group.",
-          static_cast<double>(c.ingest_lag_us.load(std::memory_order_relaxed)) * 1e-6);
+    gauge("covey_ingest_lag_seconds",
+          "Age of the oldest batch that is not acknowledged yet; 0 when none waits.",
+          std::chrono::duration<double>(analyzer->ingest_lag()).count());
     gauge("covey_newest_event_timestamp_seconds", "Time of the newest event, since 1970.",
           static_cast<double>(c.newest_event_us.load(std::memory_order_relaxed)) * 1e-6);
     count("covey_snapshots_total", "Snapshots written.", number(c.snapshots));
@@ -275,22 +238,32 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
           static_cast<double>(log.id_index_bytes));
   }
 
-  const Machine whole = machine();
+  const Machine machine = read_machine();
   count("covey_machine_cpu_seconds_total", "Busy time of the machine's processors, seconds.",
-        whole.cpu_seconds);
-  gauge("covey_machine_cpus", "Processors of the machine.", whole.cpus);
-  gauge("covey_machine_memory_bytes", "Memory of the machine, bytes.", whole.memory);
+        machine.cpu_seconds);
+  gauge("covey_machine_cpus", "Processors of the machine.", machine.cpus);
+  gauge("covey_machine_memory_bytes", "Memory of the machine, bytes.", machine.memory);
   gauge("covey_machine_memory_used_bytes", "Memory of the machine that is not available, bytes.",
-        whole.memory_used);
-  if (whole.network_bytes_per_second > 0) {
-    count("covey_machine_network_bytes_total",
-          "Bytes over links of known speed, the larger of received and sent.", whole.network_bytes);
-    gauge("covey_machine_network_bytes_per_second", "What those links can carry, bytes a second.",
-          whole.network_bytes_per_second);
+        machine.memory_used);
+  for (const Link& link : machine.links) {
+    out.counter("covey_machine_network_received_bytes_total", "Bytes that came over a link.",
+                link.received_bytes, {{"device", link.name}});
   }
-  count("process_cpu_seconds_total", "User and system time, seconds.", cpu_seconds());
-  gauge("process_resident_memory_bytes", "Resident memory, bytes.", rss);
-  gauge("process_start_time_seconds", "Start, seconds since 1970.", state_->started);
+  for (const Link& link : machine.links) {
+    out.counter("covey_machine_network_sent_bytes_total", "Bytes that went over a link.",
+                link.sent_bytes, {{"device", link.name}});
+  }
+  const auto network = network_use(machine.links, state_->link_bytes_per_second);
+  out.gauge("covey_machine_network_speed_known",
+            "1, with who knows what the links can carry: kernel, option (--link-speed), nobody.", 1,
+            {{"by", std::string(network ? network->known_by : "nobody")}});
+  if (network) {
+    count("covey_machine_network_bytes_total",
+          "Bytes over links of known speed, the larger of received and sent.", network->bytes);
+    gauge("covey_machine_network_bytes_per_second", "What those links can carry, bytes a second.",
+          network->bytes_per_second);
+  }
+  out.process(process, state_->started);
 
   return out.text();
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,8 +33,9 @@ class Metrics {
   static constexpr std::array<double, 13> kMilliseconds = {1,   5,    10,   25,   50,    100,  250,
                                                            500, 1000, 2500, 5000, 10000, 30000};
 
-  /// `routes[i]` labels route i. `started` is process_start_time_seconds.
-  Metrics(std::vector<std::string> routes, Time started);
+  /// `routes[i]` labels route i. `started` is process_start_time_seconds. What the machine's links
+  /// can carry together, bytes a second, where somebody said so; 0: the kernel may know.
+  Metrics(std::vector<std::string> routes, Time started, double link_bytes_per_second = 0);
   ~Metrics();
 
   void request(std::size_t route, Method method, unsigned status,
@@ -47,7 +49,10 @@ class Metrics {
 
   /// Text exposition, version 0.0.4, of the above and of what `analyzer` and `server` count
   /// (either may be null). Reads /proc/self for the process's memory.
-  std::string text(const analyzer::Analyzer* analyzer, const ServerCounters* server) const;
+  /// @param split  of 10,000: what the learners of the buckets below did is told apart from what
+  ///               the others did; nothing: neither is told
+  std::string text(const analyzer::Analyzer* analyzer, const ServerCounters* server,
+                   std::optional<std::uint32_t> split = {}) const;
 
  private:
   struct State;

@@ -47,7 +47,7 @@ struct World {
 
   /// Starts the ingest thread for the life of the world.
   void start() {
-    ingest = std::jthread([this] { analyzer->run_ingest(); });
+    ingest = std::jthread([this] { EXPECT_TRUE(analyzer->run_ingest()); });
   }
   ~World() {
     if (analyzer) analyzer->stop();

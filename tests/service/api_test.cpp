@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "experiment/assignment.h"
 #include "http/harness.h"
 
 namespace covey::service::test {
@@ -134,7 +135,9 @@ class ApiTest : public testing::Test {
     config.effective_config = R"({"engine":"fast"})";
     config.discovery.restarts = 4;
     config.discovery.bootstraps = 2;
-    api_ = std::make_unique<Api>(std::move(config), door_, clock_, parallel_, background_);
+    config.past = past_;
+    api_ = std::make_unique<Api>(std::move(config), door_, clock_, parallel_, background_,
+                                 background_);
     running_ = std::make_unique<Running>(*api_, http::ServerLimits{}, clock_);
     api_->watch(running_->server().counters());
   }
@@ -150,7 +153,7 @@ class ApiTest : public testing::Test {
     door_.open(*analyzer_);
   }
   void start_ingest() {
-    ingest_ = std::thread([this] { analyzer_->run_ingest(); });
+    ingest_ = std::thread([this] { EXPECT_TRUE(analyzer_->run_ingest()); });
   }
   void up() {
     listen_only();
@@ -183,6 +186,7 @@ class ApiTest : public testing::Test {
   MemoryLog log_;
   Door door_;
   Api::Background background_;
+  analyzer::PastLimits past_;
   std::unique_ptr<analyzer::Analyzer> analyzer_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<Running> running_;
@@ -379,10 +383,29 @@ TEST_F(ApiTest, AnswersByRoute) {
       {get("/v1/learners/"), 400, "bad-target"},
       {get("/v1/learners/%zz"), 400, "bad-target"},
       {get("/v1/learners"), 404, "no-such-route"},
+      {get("/v1/learners/AAA/1/history"), 200, nullptr},
+      {get("/v1/learners/AAA/1/history?weeks=104"), 200, nullptr},
+      {get("/v1/learners/AAA/1/history?weeks=105"), 400, "bad-target"},
+      {get("/v1/learners/AAA/1/history?weeks=0"), 400, "bad-target"},
+      {get("/v1/learners/AAA/1/history?weeks=%zz"), 400, "bad-target"},
+      {get("/v1/learners/nobody/history"), 404, "unknown-learner"},
+      {get("/v1/learners/%zz/history"), 400, "bad-target"},
+      {get("/v1/learners/AAA%2F1/events?limit=500"), 200, nullptr},
+      {get("/v1/learners/AAA%2F1/events?limit=501"), 400, "bad-target"},
+      {get("/v1/learners/AAA%2F1/events?limit=-1"), 400, "bad-target"},
+      {get("/v1/learners/AAA%2F1/events?cursor=abc"), 400, "bad-cursor"},
+      {get("/v1/learners/nobody/events"), 404, "unknown-learner"},
+      {post("/v1/learners/AAA%2F1/events", ""), 405, "method"},
+      {get("/v1/discoveries"), 200, nullptr},
+      {get("/v1/discoveries/1"), 404, "no-such-route"},
       {get("/v1/cohorts"), 404, "no-discovery"},
       {get("/v1/cohorts/1"), 404, "no-discovery"},
       {get("/v1/cohorts/x"), 400, "bad-target"},
       {get("/v1/cohorts/1/other"), 404, "no-such-route"},
+      {get("/v1/experiments"), 200, nullptr},
+      {get("/v1/experiments/"), 404, "no-such-route"},
+      {get("/v1/experiments/none"), 404, "unknown-experiment"},
+      {get("/v1/experiments/%zz"), 400, "bad-target"},
       {get("/nothing"), 404, "no-such-route"},
       {get("/v1/events"), 405, "method"},
       {post("/v1/cohorts", ""), 405, "method"},
@@ -418,6 +441,53 @@ TEST_F(ApiTest, AnswersByRoute) {
   const Reply head = ask("HEAD /v1/learners/AAA%2F1 HTTP/1.1\r\nHost: t\r\n\r\n", true);
   EXPECT_EQ(head.status, 200);
   EXPECT_NE(head.field("Content-Length"), "0");
+}
+
+// Goal: an experiment is known from the start, has an answer once it was analysed, and keeps it
+// when a later analysis fails.
+TEST_F(ApiTest, ServesExperiments) {
+  up();
+  service::ExperimentView view;
+  view.name = "ab <1>";
+  view.question = "which?";
+  api_->experiments().put(view);
+  json all = json::parse(ask(get("/v1/experiments")).body);
+  ASSERT_EQ(all["experiments"].size(), 1u);
+  EXPECT_EQ(all["experiments"][0]["name"], "ab <1>");
+  EXPECT_TRUE(all["experiments"][0]["verdict"].is_null());
+  const std::string path = "/v1/experiments/ab%20%3C1%3E";
+  const Reply early = ask(get(path));
+  EXPECT_EQ(early.status, 503);
+  EXPECT_NE(early.field("Retry-After"), "");
+
+  view.decision = "win";
+  view.verdict = "B it is";
+  view.json = R"({"verdict":"B it is"})";
+  view.html = "<!doctype html><p>B it is";
+  view.made = clock_.wall();
+  api_->experiments().put(view);
+  view.fault = "the disk is gone";
+  api_->experiments().put(view);
+  all = json::parse(ask(get("/v1/experiments")).body);
+  ASSERT_EQ(all["experiments"].size(), 1u);
+  EXPECT_EQ(all["experiments"][0]["decision"], "win");
+  EXPECT_EQ(all["experiments"][0]["fault"], "the disk is gone");
+  EXPECT_EQ(json::parse(ask(get(path)).body)["verdict"], "B it is");
+  const Reply page = ask(get(path + "?format=html"));
+  EXPECT_EQ(page.field("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_NE(page.field("Content-Security-Policy").find("default-src 'none'"), std::string::npos);
+  EXPECT_NE(page.field("Content-Security-Policy").find("form-action 'none'"), std::string::npos);
+  EXPECT_EQ(ask(get(path + "?format=pdf")).status, 400);
+}
+
+// Goal: a browser gets the page, a program the JSON.
+TEST_F(ApiTest, BrowsersGetThePage) {
+  listen_only();
+  const Reply page = ask("GET / HTTP/1.1\r\nHost: t\r\nAccept: text/html\r\n\r\n");
+  EXPECT_EQ(page.field("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_NE(page.body.find("<title>Covey"), std::string::npos);
+  EXPECT_EQ(json::parse(ask(get("/")).body)["name"], "covey");
+  EXPECT_EQ(ask(get("/app.css")).field("Content-Type"), "text/css; charset=utf-8");
 }
 
 // Goal: paging gives every member of a cohort once, and never mixes two discoveries.
@@ -474,6 +544,148 @@ TEST_F(ApiTest, DiscoversAndPages) {
   ASSERT_EQ(ask(post("/v1/discover", R"({"k":3,"seed":5})")).status, 200);
   const Reply gone = ask(get(path_of(0) + "?cursor=" + cursor_of_first));
   EXPECT_EQ(gone.status, 410) << gone.body;
+}
+
+// Goal: every saved run is there to compare, with who came from where; whatever is counted adds up.
+TEST_F(ApiTest, ComparesDiscoveries) {
+  up();
+  EXPECT_EQ(json::parse(ask(get("/v1/discoveries")).body),
+            (json{{"runs", json::array()}, {"kept", 20}}));
+  ASSERT_EQ(ask(post("/v1/events", many_events(90, 1))).status, 200);
+  const json first = json::parse(ask(post("/v1/discover", R"({"k":3,"seed":5})")).body);
+  // The same again, as the clock stands: not another run, but one of twice.
+  ASSERT_EQ(ask(post("/v1/discover", R"({"k":3,"seed":5})")).status, 200);
+  ASSERT_EQ(ask(post("/v1/events", many_events(120, 2))).status, 200);
+  const json last = json::parse(ask(post("/v1/discover", R"({"k":3,"seed":5})")).body);
+  json all;
+  for (int i = 0; i < 500; ++i) {  // seen once durable, which an answer does not wait for
+    all = json::parse(ask(get("/v1/discoveries")).body);
+    if (all["runs"].size() == 2) break;
+    std::this_thread::sleep_for(2ms);
+  }
+  ASSERT_EQ(all["runs"].size(), 2u) << all.dump();
+  EXPECT_EQ(all["runs"][0]["times"], 2);
+  EXPECT_EQ(all["runs"][0]["flows"], json::array());
+  EXPECT_EQ(all["runs"][1]["number"], 2);
+  EXPECT_EQ(all["runs"][1]["made"], "2026-03-01T12:00:00Z");
+  EXPECT_EQ(all["runs"][1]["cohorts"], last["cohorts"]);
+  EXPECT_EQ(all["runs"][1]["adjusted_rand_index"], last["adjusted_rand_index"]);
+  std::map<int, int> before, after;
+  int came = 0;
+  for (const json& flow : all["runs"][1]["flows"]) {
+    const int learners = flow["learners"].get<int>();
+    if (!flow["from"].is_null()) before[flow["from"].get<int>()] += learners;
+    if (!flow["to"].is_null()) after[flow["to"].get<int>()] += learners;
+    if (flow["from"].is_null()) came += learners;
+  }
+  for (const json& c : first["cohorts"]) EXPECT_EQ(before[c["id"].get<int>()], c["size"]) << c;
+  for (const json& c : last["cohorts"]) EXPECT_EQ(after[c["id"].get<int>()], c["size"]) << c;
+  EXPECT_EQ(came, 30);
+}
+
+// Goal: a learner's past as the log has it: each event once, newest first, however it is paged and
+// whatever comes in meanwhile; traits over time that end where a look-up is.
+TEST_F(ApiTest, TellsALearnersPast) {
+  up();
+  std::string rows;
+  for (int day = 1; day <= 28; ++day) {
+    rows += fmt::format(
+        R"({{"id":"p{0}","learner":"AAA/1","time":"2026-02-{0:02}T10:00:00Z","type":"practice","capability":"c<{1}>","domain":"d"}})"
+        "\n"
+        R"({{"id":"x{0}","learner":"AAA/12","time":"2026-02-{0:02}T10:00:00Z","type":"session"}})"
+        "\n",
+        day, day % 7);
+  }
+  ASSERT_EQ(ask(post("/v1/events", rows)).status, 200);
+  // Late, and of one instant with another event.
+  ASSERT_EQ(
+      ask(post(
+              "/v1/events",
+              R"({"id":"f","learner":"AAA/1","time":"2026-02-03T10:00:00Z","type":"feedback","acted_on":true})"))
+          .status,
+      200);
+  std::vector<std::string> seen;
+  std::string query = "?limit=5";
+  for (int page = 0; page < 20; ++page) {
+    const Reply reply = ask(get("/v1/learners/AAA%2F1/events" + query));
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    const json body = json::parse(reply.body);
+    EXPECT_TRUE(body["log"]["complete"]);
+    EXPECT_TRUE(body["note"].is_null());
+    for (const json& event : body["events"]) seen.push_back(event["id"].get<std::string>());
+    if (page == 0) {
+      EXPECT_EQ(body["found"], 29);
+      EXPECT_EQ(body["events"][0]["capability"], "c<0>");
+      // Newer ones do not move the pages behind.
+      ASSERT_EQ(
+          ask(post(
+                  "/v1/events",
+                  R"({"id":"new","learner":"AAA/1","time":"2026-03-01T10:00:00Z","type":"session"})"))
+              .status,
+          200);
+    }
+    if (body["next"].is_null()) break;
+    EXPECT_EQ(body["events"].size(), 5u);
+    query = "?limit=5&cursor=" + body["next"].get<std::string>();
+    const std::string other = "/v1/learners/AAA%2F12/events" + query;
+    EXPECT_EQ(ask(get(other)).status, 400) << "a cursor of somebody else";
+  }
+  std::vector<std::string> wanted;
+  for (int day = 28; day >= 1; --day) {
+    if (day == 3) wanted.emplace_back("f");
+    wanted.push_back(fmt::format("p{}", day));
+  }
+  EXPECT_EQ(seen, wanted);
+
+  const json history = json::parse(ask(get("/v1/learners/AAA%2F1/history?weeks=6")).body);
+  ASSERT_EQ(history["weeks"].size(), 6u);
+  EXPECT_EQ(history["events"], 30);
+  EXPECT_EQ(history["weeks"][0]["as_of"], "2026-01-25T12:00:00Z");
+  EXPECT_TRUE(history["weeks"][0]["state"].is_null());
+  EXPECT_TRUE(history["weeks"][0]["traits"].is_null());
+  EXPECT_EQ(history["weeks"][1]["state"], "new");
+  EXPECT_EQ(history["weeks"][5]["practice_events"], 28);
+  const json now = json::parse(ask(get("/v1/learners/AAA%2F1")).body);
+  for (const auto& [trait, value] : now["traits"].items()) {
+    EXPECT_NEAR(history["weeks"][5]["traits"][trait].get<double>(), value.get<double>(), 1e-6)
+        << trait;
+  }
+}
+
+// Goal: a log too long to be read in time is said to be, and no figure is made of part of it; and
+// whoever asks too often is turned away, while everything else goes on.
+TEST_F(ApiTest, ReadsTheLogWithinItsLimits) {
+  past_.time_max = std::chrono::milliseconds(-1);
+  up();
+  ASSERT_EQ(ask(post("/v1/events", kGood)).status, 200);
+  const json events = json::parse(ask(get("/v1/learners/AAA%2F1/events")).body);
+  EXPECT_FALSE(events["log"]["complete"]);
+  EXPECT_EQ(events["log"]["records"], 1);
+  EXPECT_EQ(events["log"]["scanned"], 0);
+  EXPECT_NE(events["note"].get<std::string>().find("0 of 1 records"), std::string::npos);
+  const json history = json::parse(ask(get("/v1/learners/AAA%2F1/history")).body);
+  EXPECT_EQ(history["weeks"], json::array());
+  EXPECT_NE(history["note"].get<std::string>().find("need all of them"), std::string::npos);
+
+  open_gate(false);
+  std::vector<std::unique_ptr<Client>> waiting;
+  for (int i = 0; i < 4; ++i) {
+    waiting.push_back(std::make_unique<Client>(running_->port()));
+    waiting.back()->send(get("/v1/learners/AAA%2F1/events"));
+  }
+  for (int i = 0; i < 5'000; ++i) {
+    const std::lock_guard lock(tasks_mutex_);
+    if (tasks_.size() == 6) break;  // two are done
+    std::this_thread::sleep_for(1ms);
+  }
+  const Reply more = ask(get("/v1/learners/AAA%2F1/history"));
+  EXPECT_EQ(more.status, 429) << more.body;
+  EXPECT_EQ(more.field("Retry-After"), "1");
+  EXPECT_EQ(ask(get("/v1/learners/AAA%2F1")).status, 200);
+  EXPECT_EQ(ask(post("/v1/events", kAlsoGood)).status, 200);
+  open_gate(true);
+  for (const auto& client : waiting) EXPECT_EQ(client->receive().status, 200);
+  EXPECT_EQ(ask(get("/v1/learners/AAA%2F1/history")).status, 200);
 }
 
 // One discovery at a time; look-ups go on meanwhile.
@@ -588,7 +800,12 @@ TEST_F(ApiTest, CountsWhatHappens) {
   becomes(R"(covey_learner_lookups_total{result="known"})", 1);
   becomes(R"(covey_learner_lookups_total{result="unknown"})", 1);
   becomes("covey_learners", 1);
+  becomes("covey_ingest_lag_seconds", 0);
   EXPECT_GT(value(R"(covey_memory_bytes{part="process_rss"})"), 1e6);
+  EXPECT_GT(value("process_open_fds"), 3);
+  // Rates of a link need no speed; a machine without any has the loopback, which carries this.
+  EXPECT_GT(value(R"(covey_machine_network_received_bytes_total{device="lo"})"), 0);
+  EXPECT_GT(value(R"(covey_machine_network_sent_bytes_total{device="lo"})"), 0);
   EXPECT_EQ(value("cohort_discovery_latency_ms_count"), 0);
   ASSERT_EQ(ask(post("/v1/discover", "")).status, 200);
   becomes("cohort_discovery_latency_ms_count", 1);
@@ -599,6 +816,29 @@ TEST_F(ApiTest, CountsWhatHappens) {
   ASSERT_EQ(ask(post("/v1/events", kBought)).status, 200);
   ASSERT_EQ(ask(post("/v1/events", kBought)).status, 200);
   becomes(R"(covey_revenue_total{currency="EUR"})", 20);
+
+  // Told apart by the balancer's split, exactly at its edge.
+  EXPECT_EQ(ask(get("/metrics")).body.find("covey_split_"), std::string::npos) << "nobody asked";
+  const std::uint32_t ada = experiment::bucket("ada", experiment::kTrafficSeed);
+  const std::uint32_t practiser = experiment::bucket("AAA/1", experiment::kTrafficSeed);
+  for (const auto& [split, below] : {std::pair{ada, 0.0}, {ada + 1, 20.0}}) {
+    const std::string text = ask(get(fmt::format("/metrics?split={}", split))).body;
+    EXPECT_NE(text.find(fmt::format("covey_split_revenue_total{{side=\"below\",currency=\"EUR\"}} "
+                                    "{:g}\n",
+                                    below)),
+              std::string::npos)
+        << text;
+    EXPECT_NE(text.find(fmt::format("covey_split_revenue_total{{side=\"above\",currency=\"EUR\"}} "
+                                    "{:g}\n",
+                                    20 - below)),
+              std::string::npos);
+    EXPECT_NE(text.find(fmt::format("covey_split_practice_events_total{{side=\"below\"}} {}\n",
+                                    practiser < split ? 1 : 0)),
+              std::string::npos);
+  }
+  for (const char* bad : {"10001", "-1", "x", ""}) {
+    EXPECT_EQ(ask(get(fmt::format("/metrics?split={}", bad))).status, 400) << bad;
+  }
 }
 
 }  // namespace

@@ -15,28 +15,34 @@ TEST(LearnerPath, ReadsIdsWithSlashesBothWays) {
   struct Case {
     std::string rest;
     const char* id;  // null: refused
-    bool traits;
+    LearnerPart part = LearnerPart::kFacts;
   };
   const Case kCases[] = {
-      {"ada", "ada", false},
-      {"AAA-2013J/11391", "AAA-2013J/11391", false},
-      {"AAA-2013J%2F11391", "AAA-2013J/11391", false},
-      {"AAA-2013J%2f11391/traits", "AAA-2013J/11391", true},
-      {"AAA-2013J/11391/traits", "AAA-2013J/11391", true},
-      {"a%2Ftraits", "a/traits", false},
-      {"a/traits/traits", "a/traits", true},
-      {"traits", "traits", false},
-      {"/traits", "/traits", false},
-      {"a+b", "a+b", false},
-      {"%C3%A9", "\xC3\xA9", false},
-      {"a%25b", "a%b", false},
-      {"", nullptr, false},
-      {"a%", nullptr, false},
-      {"a%4", nullptr, false},
-      {"a%zz", nullptr, false},
-      {"a%00b", nullptr, false},
-      {std::string(128, 'a'), "", false},
-      {std::string(129, 'a'), nullptr, false},
+      {"ada", "ada"},
+      {"AAA-2013J/11391", "AAA-2013J/11391"},
+      {"AAA-2013J%2F11391", "AAA-2013J/11391"},
+      {"AAA-2013J%2f11391/traits", "AAA-2013J/11391", LearnerPart::kTraits},
+      {"AAA-2013J/11391/traits", "AAA-2013J/11391", LearnerPart::kTraits},
+      {"a%2Ftraits", "a/traits"},
+      {"a/traits/traits", "a/traits", LearnerPart::kTraits},
+      {"traits", "traits"},
+      {"/traits", "/traits"},
+      {"ada/history", "ada", LearnerPart::kHistory},
+      {"AAA/1/events", "AAA/1", LearnerPart::kEvents},
+      {"a%2Fevents", "a/events"},
+      {"events/history", "events", LearnerPart::kHistory},
+      {"a/eventses", "a/eventses"},
+      {"history", "history"},
+      {"a+b", "a+b"},
+      {"%C3%A9", "\xC3\xA9"},
+      {"a%25b", "a%b"},
+      {"", nullptr},
+      {"a%", nullptr},
+      {"a%4", nullptr},
+      {"a%zz", nullptr},
+      {"a%00b", nullptr},
+      {std::string(128, 'a'), ""},
+      {std::string(129, 'a'), nullptr},
   };
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.rest);
@@ -49,7 +55,7 @@ TEST(LearnerPath, ReadsIdsWithSlashesBothWays) {
     if (*c.id != '\0') {
       EXPECT_EQ(path->id, c.id);
     }
-    EXPECT_EQ(path->traits, c.traits);
+    EXPECT_EQ(path->part, c.part);
   }
 }
 
@@ -69,6 +75,27 @@ TEST(PageCursor, RoundTripsAndNoticesDamage) {
   }
   for (const char* bad : {"", "0", "zz", "../../etc/passwd"}) {
     EXPECT_FALSE(decode_cursor(bad).has_value());
+  }
+}
+
+TEST(EventCursor, RoundTripsAndNoticesDamage) {
+  Random random(8);
+  for (int i = 0; i < 200; ++i) {
+    const EventCursor cursor{random.next(),
+                             {static_cast<std::int64_t>(random.next()),
+                              {static_cast<std::uint32_t>(random.next()), random.next()},
+                              static_cast<std::uint32_t>(random.next())}};
+    std::string text = encode(cursor);
+    const auto back = decode_event_cursor(text);
+    ASSERT_TRUE(back.has_value());
+    EXPECT_EQ(*back, cursor);
+    EXPECT_FALSE(decode_cursor(text).has_value()) << "nor is it one of the other kind";
+    char& c = text[random.below(text.size())];
+    c = c == '0' ? '1' : '0';
+    EXPECT_FALSE(decode_event_cursor(text).has_value()) << text;
+  }
+  for (const char* bad : {"", "0", "zz", "../../etc/passwd"}) {
+    EXPECT_FALSE(decode_event_cursor(bad).has_value());
   }
 }
 

@@ -17,6 +17,7 @@
 #include "http/problem.h"
 #include "http/target.h"
 #include "http/wait.h"
+#include "pages/pages.h"
 #include "service/answers.h"
 #include "service/metrics.h"
 #include "service/openapi.h"
@@ -52,10 +53,15 @@ enum Route : std::uint32_t {
   kStatements,
   kLearner,
   kTraits,
+  kHistory,
+  kLearnerEvents,
   kCohorts,
   kCohort,
   kCohortLearners,
   kDiscover,
+  kDiscoveries,
+  kExperiments,
+  kExperiment,
   kRoutesEnd,
 };
 
@@ -72,10 +78,15 @@ const std::array<RouteInfo, kRoutesEnd>& table() {
       {"/xapi/statements", {"POST"}},
       {"/v1/learners/{id}", {"GET"}},
       {"/v1/learners/{id}/traits", {"GET"}},
+      {"/v1/learners/{id}/history", {"GET"}},
+      {"/v1/learners/{id}/events", {"GET"}},
       {"/v1/cohorts", {"GET"}},
       {"/v1/cohorts/{id}", {"GET"}},
       {"/v1/cohorts/{id}/learners", {"GET"}},
       {"/v1/discover", {"POST"}},
+      {"/v1/discoveries", {"GET"}},
+      {"/v1/experiments", {"GET"}},
+      {"/v1/experiments/{name}", {"GET"}},
   }};
   return kTable;
 }
@@ -83,18 +94,22 @@ const std::array<RouteInfo, kRoutesEnd>& table() {
 constexpr std::string_view kLearnersPrefix = "/v1/learners/";
 constexpr std::string_view kCohortsPrefix = "/v1/cohorts/";
 constexpr std::string_view kXapiVersion = "1.0.3";
+constexpr std::string_view kExperimentsPrefix = "/v1/experiments/";
 constexpr std::size_t kSmallBodyMax = std::size_t{64} << 10;
 // About half a millisecond of parsing: what a look-up on the same thread may have to wait.
 constexpr std::size_t kSliceBytes = std::size_t{256} << 10;
 constexpr std::size_t kInlineXapiMax = std::size_t{256} << 10;
 constexpr std::size_t kKeyBytesMax = 128;
 constexpr std::uint64_t kPageDefault = 100, kPageMax = 1000;
+constexpr std::uint64_t kEventsDefault = 50, kEventsMax = 500;
+constexpr std::uint64_t kWeeksDefault = 26, kWeeksMax = 104;
+constexpr unsigned kReadingsMax = 4;  // of the log at once, one under way and the others waiting
 constexpr unsigned kBusySeconds = 1, kFullSeconds = 30, kRecoveringSeconds = 2;
 
 Route match(std::string_view path) {
   if (path.starts_with(kLearnersPrefix)) {
-    const std::string_view rest = path.substr(kLearnersPrefix.size());
-    return rest.ends_with("/traits") && rest.size() > 7 ? kTraits : kLearner;
+    static constexpr std::array<Route, 4> kOf = {kLearner, kTraits, kHistory, kLearnerEvents};
+    return kOf[static_cast<std::size_t>(learner_part(path.substr(kLearnersPrefix.size())))];
   }
   if (path.starts_with(kCohortsPrefix)) {
     const std::string_view rest = path.substr(kCohortsPrefix.size());
@@ -102,9 +117,13 @@ Route match(std::string_view path) {
     if (slash == rest.npos) return rest.empty() ? kNone : kCohort;
     return rest.substr(slash) == "/learners" ? kCohortLearners : kNone;
   }
+  if (path.starts_with(kExperimentsPrefix) && path.size() > kExperimentsPrefix.size()) {
+    return kExperiment;
+  }
   for (std::uint32_t i = kRoot; i < kRoutesEnd; ++i) {
     if (table()[i].path == path) return static_cast<Route>(i);
   }
+  if (pages::find(path) != nullptr) return kRoot;
   return kNone;
 }
 
@@ -112,7 +131,7 @@ bool takes_post(Route route) {
   return route == kEvents || route == kStatements || route == kDiscover;
 }
 bool needs_analyzer(Route route) {
-  return route >= kEvents;
+  return route >= kEvents && route < kExperiments;
 }
 
 // Media type without parameters, in lower case.
@@ -202,6 +221,13 @@ Result<void> read_discover(std::string_view body, cohorts::Options& options) {
   return {};
 }
 
+struct PastAsk {
+  std::string id;
+  bool history = false;
+  std::uint64_t limit = 0;                    ///< weeks, or events
+  std::optional<analyzer::EventPlace> after;  ///< the page before ended with it
+};
+
 std::vector<RowError> first_errors(const events::Parsed& parsed) {
   std::vector<RowError> errors;
   for (const events::Rejection& row : parsed.rejected) {
@@ -241,14 +267,16 @@ std::vector<std::string> ApiConfig::validate() const {
 }
 
 struct Api::State {
-  State(ApiConfig given, Door& to, const Clock& time, Parallel& workers, Background run)
+  State(ApiConfig given, Door& to, const Clock& time, Parallel& workers, Background run,
+        Background read)
       : config(std::move(given)),
         door(to),
         clock(time),
         parallel(workers),
         background(std::move(run)),
+        readers(std::move(read)),
         xapi(config.xapi),
-        metrics(labels(), time.wall()) {}
+        metrics(labels(), time.wall(), config.link_bytes_per_second) {}
 
   static std::vector<std::string> labels() {
     std::vector<std::string> all;
@@ -257,10 +285,15 @@ struct Api::State {
   }
 
   void learner(const Request& q, Response& r, bool traits);
+  std::optional<PastAsk> past_ask(const Request& q, Response& r, LearnerPart part) const;
+  Result<std::string> read_past(const PastAsk& ask) const;
+  Task<void> past(const Request& q, Response& r, LearnerPart part);
   void cohorts(const Request& q, Response& r);
   void cohort(const Request& q, Response& r, bool learners);
+  void experiment(const Request& q, Response& r);
   void readyz(const Request& q, Response& r);
-  void root(Response& r);
+  void metrics_text(const Request& q, Response& r);
+  void root(const Request& q, Response& r);
   Task<void> events(Request& q, Response& r);
   Task<void> statements(Request& q, Response& r);
   Task<void> discover(Request& q, Response& r);
@@ -272,7 +305,7 @@ struct Api::State {
   Door& door;
   const Clock& clock;
   Parallel& parallel;
-  const Background background;
+  const Background background, readers;
 
   // Parsers keep large buffers, so they are lent out rather than made per request.
   std::unique_ptr<events::Ndjson> borrow();
@@ -282,10 +315,12 @@ struct Api::State {
   std::mutex xapi_mutex;
   events::Xapi xapi;
 
+  Experiments experiments;
   Metrics metrics;
   std::atomic<const ServerCounters*> server{nullptr};
   std::atomic<std::uint64_t> requests_named{0};
   std::atomic<bool> discovering{false};
+  std::atomic<unsigned> readings{0};
 };
 
 std::unique_ptr<events::Ndjson> Api::State::borrow() {
@@ -327,7 +362,13 @@ Task<Result<Receipt>> Api::State::store(events::Parsed parsed, bool& queued) {
   co_return std::move(*outcome);
 }
 
-void Api::State::root(Response& r) {
+/// The page's files too: to metrics they are one thing.
+void Api::State::root(const Request& q, Response& r) {
+  if (const pages::Asset* asset = pages::find(split_target(q.target()).path)) {
+    return pages::answer(*asset, q, r);
+  }
+  if (pages::wants_page(q)) return pages::answer(pages::assets().front(), q, r);
+  r.field("Vary", "Accept");
   nlohmann::ordered_json links = nlohmann::ordered_json::array();
   for (std::uint32_t i = kHealth; i < kRoutesEnd; ++i) {
     links.push_back(fmt::format("{} {}", table()[i].methods.front(), table()[i].path));
@@ -337,6 +378,45 @@ void Api::State::root(Response& r) {
                            {"openapi", "/openapi.json"},
                            {"routes", std::move(links)}},
                           false);
+}
+
+void Api::State::experiment(const Request& q, Response& r) {
+  const Target target = split_target(q.target());
+  const auto name = http::percent_decode(target.path.substr(kExperimentsPrefix.size()));
+  if (!name) return problem(q, r, 400, "bad-target", name.error().message);
+  const auto view = experiments.find(*name);
+  if (!view) {
+    return problem(q, r, 404, "unknown-experiment",
+                   "this service was told of no such experiment: GET /v1/experiments lists them");
+  }
+  if (view->json.empty()) {
+    const std::string why = view->fault.empty() ? "its first analysis is under way" : view->fault;
+    return problem(q, r, 503, "not-analysed", why, kRecoveringSeconds);
+  }
+  const auto format = query_value(target.query, "format");
+  if (!format || (*format && **format != "html" && **format != "json")) {
+    return problem(q, r, 400, "bad-target", "format is json or html");
+  }
+  if (!*format || **format == "json") {
+    r.body = view->json;
+    return;
+  }
+  r.content_type = "text/html; charset=utf-8";
+  r.body = view->html;
+  pages::as_document(r);
+}
+
+void Api::State::metrics_text(const Request& q, Response& r) {
+  std::optional<std::uint32_t> split;
+  const auto text = query_value(http::split_target(q.target()).query, "split");
+  if (!text) return problem(q, r, 400, "bad-target", text.error().message);
+  if (*text) {
+    const auto number = parse_number(**text, "split", 0, analyzer::Activity::kBuckets);
+    if (!number) return problem(q, r, 400, "bad-target", number.error().message);
+    split = static_cast<std::uint32_t>(*number);
+  }
+  r.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  r.body = metrics.text(door.analyzer(), server.load(), split);
 }
 
 void Api::State::readyz(const Request& q, Response& r) {
@@ -349,7 +429,9 @@ void Api::State::readyz(const Request& q, Response& r) {
                    kRecoveringSeconds,
                    fmt::format(R"("ready":false,"recovering":{})", door.progress_json()));
   }
-  r.body = R"({"ready":true})";
+  // Look-ups are answered; until the known ids are read, events wait in the queue.
+  r.body =
+      door.analyzer()->takes_events() ? R"({"ready":true})" : R"({"ready":true,"events":"queued"})";
 }
 
 void Api::State::learner(const Request& q, Response& r, bool traits) {
@@ -369,6 +451,95 @@ void Api::State::learner(const Request& q, Response& r, bool traits) {
   } else {
     append_learner(r.body, *answer, a.engine().name());
   }
+}
+
+/// What is asked of a learner's past; nothing, having answered, where that can't be told.
+std::optional<PastAsk> Api::State::past_ask(const Request& q, Response& r, LearnerPart part) const {
+  const auto refuse = [&](std::string_view type, std::string_view detail) {
+    problem(q, r, 400, type, detail);
+    return std::nullopt;
+  };
+  const Target target = split_target(q.target());
+  auto path = parse_learner_path(target.path.substr(kLearnersPrefix.size()));
+  if (!path) return refuse("bad-target", path.error().message);
+  PastAsk ask;
+  ask.id = std::move(path->id);
+  ask.history = part == LearnerPart::kHistory;
+  ask.limit = ask.history ? kWeeksDefault : kEventsDefault;
+  const auto wanted = query_value(target.query, ask.history ? "weeks" : "limit");
+  if (!wanted) return refuse("bad-target", wanted.error().message);
+  if (*wanted) {
+    const auto number = ask.history ? parse_number(**wanted, "weeks", 1, kWeeksMax)
+                                    : parse_number(**wanted, "limit", 1, kEventsMax);
+    if (!number) return refuse("bad-target", number.error().message);
+    ask.limit = *number;
+  }
+  if (ask.history) return ask;
+  const auto text = query_value(target.query, "cursor");
+  if (!text) return refuse("bad-target", text.error().message);
+  if (*text) {
+    const auto cursor = decode_event_cursor(**text);
+    if (!cursor) return refuse("bad-cursor", cursor.error().message);
+    if (cursor->learner != hash64(ask.id)) {
+      return refuse("bad-cursor", "this cursor belongs to another learner");
+    }
+    ask.after = cursor->last;
+  }
+  return ask;
+}
+
+/// Reads the log: on a thread of `readers`.
+Result<std::string> Api::State::read_past(const PastAsk& ask) const {
+  const Analyzer& a = *door.analyzer();
+  const Time as_of = a.as_of();
+  const auto past = COVEY_TRY(analyzer::read_past(a.log(), ask.id, as_of, config.past, clock));
+  std::string body;
+  if (ask.history) {
+    std::vector<analyzer::PastFacts> weeks;
+    if (past.scan.complete()) {
+      weeks = analyzer::facts_over_time(past, ask.id, as_of, static_cast<std::uint32_t>(ask.limit));
+    }
+    append_history(body, ask.id, past, weeks);
+    return body;
+  }
+  std::size_t from = 0;
+  while (ask.after && from < past.newest.size() && past.newest[from] >= *ask.after) ++from;
+  std::string next;
+  if (past.newest.size() - from > ask.limit) {
+    next = encode(EventCursor{hash64(ask.id), past.newest[from + ask.limit - 1]});
+  }
+  append_events(body, ask.id, past, from, ask.limit, next);
+  return body;
+}
+
+/// A learner's history or events.
+Task<void> Api::State::past(const Request& q, Response& r, LearnerPart part) {
+  const std::optional<PastAsk> ask = past_ask(q, r, part);
+  if (!ask) co_return;
+  // Nobody reads the whole log to say that there is nothing.
+  if (!door.analyzer()->find(ask->id)) {
+    problem(q, r, 404, "unknown-learner", "no event of this learner was ever accepted");
+    co_return;
+  }
+  if (readings.fetch_add(1) >= kReadingsMax) {
+    --readings;
+    problem(q, r, 429, "log-busy",
+            "as many readings of the log as may wait are waiting: try again shortly", kBusySeconds);
+    co_return;
+  }
+  std::optional<Result<std::string>> body;
+  co_await wait_for([&](auto resume) {
+    readers([this, &body, &ask, resume] {
+      body = read_past(*ask);
+      --readings;
+      resume();
+    });
+  });
+  if (!*body) {
+    problem_of(q, r, body->error(), false);
+    co_return;
+  }
+  r.body += **body;
 }
 
 void Api::State::cohorts(const Request& q, Response& r) {
@@ -590,9 +761,9 @@ Task<void> Api::State::discover(Request& q, Response& r) {
 }
 
 Api::Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel,
-         Background background)
+         Background background, Background readers)
     : state_(std::make_unique<State>(std::move(config), door, clock, parallel,
-                                     std::move(background))) {
+                                     std::move(background), std::move(readers))) {
   COVEY_CHECK(state_->config.validate().empty());
 }
 
@@ -673,6 +844,15 @@ Task<void> Api::handle(Request& q, Response& r) {
     case kStatements:
       co_await s.statements(q, r);
       break;
+    case kHistory:
+      co_await s.past(q, r, LearnerPart::kHistory);
+      break;
+    case kLearnerEvents:
+      co_await s.past(q, r, LearnerPart::kEvents);
+      break;
+    case kDiscoveries:
+      r.body = analyzer::dump(analyzer::to_json(*s.door.analyzer()->runs()), false);
+      break;
     case kCohorts:
       s.cohorts(q, r);
       break;
@@ -685,8 +865,14 @@ Task<void> Api::handle(Request& q, Response& r) {
     case kDiscover:
       co_await s.discover(q, r);
       break;
+    case kExperiments:
+      r.body = s.experiments.list();
+      break;
+    case kExperiment:
+      s.experiment(q, r);
+      break;
     case kRoot:
-      s.root(r);
+      s.root(q, r);
       break;
     case kHealth:
       r.body = R"({"up":true})";
@@ -695,8 +881,7 @@ Task<void> Api::handle(Request& q, Response& r) {
       s.readyz(q, r);
       break;
     case kMetrics:
-      r.content_type = "text/plain; version=0.0.4; charset=utf-8";
-      r.body = s.metrics.text(s.door.analyzer(), s.server.load());
+      s.metrics_text(q, r);
       break;
     case kConfig:
       r.body = s.config.effective_config;
@@ -713,6 +898,10 @@ Task<void> Api::handle(Request& q, Response& r) {
 void Api::finished(const Request& q, const Response& r, std::chrono::nanoseconds took) noexcept {
   state_->metrics.request(r.tag, q.method, r.status, took);
   if (!r.problem_type.empty()) state_->metrics.refused(r.problem_type);
+}
+
+Experiments& Api::experiments() {
+  return state_->experiments;
 }
 
 void Api::watch(const ServerCounters& counters) {

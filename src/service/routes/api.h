@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "analyzer/analyzer.h"
+#include "analyzer/past.h"
 #include "base/clock.h"
 #include "base/parallel.h"
 #include "base/result.h"
 #include "cohorts/discovery.h"
 #include "events/xapi.h"
 #include "http/server.h"
+#include "service/experiments.h"
 
 namespace covey::service {
 
@@ -58,7 +60,10 @@ struct ApiConfig {
   std::size_t batch_bytes_max = std::size_t{64} << 20;  ///< of one POST /v1/events
   /// Of one POST /xapi/statements: less, since reading a document takes ten times its size.
   std::size_t statements_bytes_max = std::size_t{16} << 20;
+  /// What the machine's links can carry together, for /metrics; 0: as the kernel says, if it does.
+  double link_bytes_per_second = 0;
   cohorts::Options discovery;  ///< defaults of POST /v1/discover and rediscover()
+  analyzer::PastLimits past;   ///< of one reading of the log for a learner's history or events
   std::vector<std::string> validate() const;
 };
 
@@ -71,19 +76,25 @@ struct RouteInfo {
 ///
 /// Look-ups are answered on the I/O thread that read them and never wait. Large bodies are parsed
 /// in slices with other requests between them; discovery and large xAPI bodies go to
-/// `background`, which must run each function once, off the I/O threads, at least one at a time.
+/// `background`, what reads the whole log for one learner to `readers`: each must run each function
+/// once, off the I/O threads, at least one at a time. They are two, so that somebody who looks
+/// about delays no discovery.
 class Api final : public http::Handler {
  public:
   using Background = std::function<void(std::function<void()>)>;
   /// Everything given by reference must outlive the Api. Before the io_context is destroyed the
-  /// analyzer must have answered every submit() and `background` have run everything.
-  Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel, Background background);
+  /// analyzer must have answered every submit(), `background` and `readers` have run everything.
+  Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel, Background background,
+      Background readers);
   ~Api() override;
 
   std::optional<std::size_t> admit(const Request& request, Response& response) override;
   Task<void> handle(Request& request, Response& response) override;
   void finished(const Request& request, const Response& response,
                 std::chrono::nanoseconds took) noexcept override;
+
+  /// What /v1/experiments serves; filled by whoever analyses.
+  Experiments& experiments();
 
   /// Lets /metrics show the server's own counters.
   void watch(const ServerCounters& counters);

@@ -1,0 +1,157 @@
+#include "analyzer/runs.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/random.h"
+#include "world.h"
+
+namespace covey::analyzer {
+namespace {
+
+cohorts::Discovery run_of(std::uint64_t learners, double inertia) {
+  cohorts::Discovery run;
+  run.as_of = at("2024-03-01T12:00:00Z");
+  run.learners = learners;
+  run.k = 3;
+  run.inertia = inertia;
+  run.silhouette = std::nan("");
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    cohorts::Cohort cohort;
+    cohort.id = i + 7;
+    cohort.size = learners / 3;
+    cohort.archetype = static_cast<cohorts::Archetype>(i);
+    cohort.sentence = "\"They\" practise.";
+    cohort.centroid.domain_affinity = 0.1 + i;
+    run.cohorts.push_back(cohort);
+  }
+  return run;
+}
+
+// Goal: a bounded list in which the same outcome again is counted, not repeated.
+TEST(Runs, KeepTheLastTwentyThatDiffer) {
+  std::vector<PastRun> runs;
+  for (int i = 0; i < 50; ++i) {
+    keep_run(runs, run_of(300, i / 2), {}, at("2024-03-01T12:00:00Z") + std::chrono::minutes(i));
+  }
+  ASSERT_EQ(runs.size(), kRunsKept);
+  EXPECT_EQ(runs.front().number, 6u);
+  EXPECT_EQ(runs.back().number, 25u);
+  for (const PastRun& run : runs) {
+    EXPECT_EQ(run.times, 2u);
+    EXPECT_EQ(run.made_last - run.made, std::chrono::minutes(1));
+  }
+}
+
+// Goal: what is written is read back; foreign bytes and damage are refused.
+TEST(Runs, SurviveTheStore) {
+  std::vector<PastRun> runs;
+  keep_run(runs, run_of(300, 1.5), {}, at("2024-03-01T12:00:00Z"));
+  keep_run(runs, run_of(301, 2), {{7, 8, 5}, {std::nullopt, 9, 1}, {7, std::nullopt, 2}},
+           at("2024-03-01T12:05:00.5Z"));
+  runs.back().adjusted_rand_index = 0.75;
+  const std::string bytes = encode(runs);
+  const auto back = decode_runs(bytes);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(encode(*back), bytes);
+  EXPECT_EQ(back->back().flows, runs.back().flows);
+  EXPECT_TRUE(std::isnan(back->back().silhouette));
+  EXPECT_EQ(back->back().cohorts[2].sentence, "\"They\" practise.");
+  EXPECT_EQ(back->back().adjusted_rand_index, 0.75);
+  EXPECT_FALSE(back->front().adjusted_rand_index);
+
+  for (const char* bad : {"", "[]", "{}", R"({"runs":{}})", R"({"runs":[1]})"}) {
+    EXPECT_FALSE(decode_runs(bad)) << bad;
+  }
+  Random random(5);
+  for (int i = 0; i < 2'000; ++i) {  // whatever comes: a value or kCorrupt
+    std::string mangled = bytes;
+    mangled[random.below(mangled.size())] = static_cast<char>(random.below(256));
+    if (const auto read = decode_runs(mangled); !read) {
+      EXPECT_EQ(read.error().code, Errc::kCorrupt);
+    }
+  }
+}
+
+// Goal: learners are counted once, by where they were and are.
+TEST(Runs, FlowsAddUp) {
+  const cohorts::Previous before{{1, 2, 3, 4, 9}, {0, 0, 1, 1, 1}, {5, 6}, 7};
+  const cohorts::Previous after{{2, 3, 4, 7, 8, 9}, {1, 0, 0, 0, 1, 1}, {6, 7}, 8};
+  const std::vector<Flow> expected = {{5, 7, 1}, {5, std::nullopt, 1}, {6, 6, 2},
+                                      {6, 7, 1}, {std::nullopt, 6, 1}, {std::nullopt, 7, 1}};
+  EXPECT_EQ(flows(before, after), expected);
+  EXPECT_TRUE(flows({}, {}).empty());
+}
+
+void add_learners(World& world, int learners, int from) {
+  events::Parsed parsed;
+  for (int l = from; l < from + learners; ++l) {
+    for (int e = 0; e < 6 + 12 * (l % 3); ++e) {
+      const Time time = at("2024-02-28T10:00:00Z") - std::chrono::hours(24 * (e % (4 + l % 3 * 9)));
+      parsed.batch.add(practice(fmt::format("{}-{}", l, e), fmt::format("l{}", l), time,
+                                fmt::format("c{}", l % 3 == 1 ? e % 2 : e)));
+    }
+  }
+  ASSERT_TRUE(world.ingest_now(std::move(parsed)));
+}
+
+cohorts::Options options() {
+  cohorts::Options out;
+  out.k = 3;
+  out.restarts = 4;
+  out.bootstraps = 2;
+  return out;
+}
+
+// Goal: saved runs outlive the process, one of `remember = false` is none.
+TEST(Runs, AreKeptAcrossRestarts) {
+  sim::MemoryLog::Disk disk;
+  for (int life = 0; life < 3; ++life) {
+    World world(disk);
+    ASSERT_TRUE(world.open());
+    ASSERT_EQ(world.analyzer->runs()->size(), static_cast<std::size_t>(life));
+    world.start();
+    add_learners(world, 60, 60 * life);
+    ASSERT_TRUE(world.analyzer->discover(options(), world.serial, false));
+    ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+    world.analyzer->stop();
+    world.ingest.join();
+    const auto runs = world.analyzer->runs();
+    ASSERT_EQ(runs->size(), static_cast<std::size_t>(life) + 1);
+    EXPECT_EQ(runs->back().learners, 60u * (static_cast<unsigned>(life) + 1));
+    std::uint64_t before = 0, came = 0;
+    for (const Flow& flow : runs->back().flows) (flow.from ? before : came) += flow.learners;
+    EXPECT_EQ(before, 60u * static_cast<unsigned>(life));
+    EXPECT_EQ(came, life == 0 ? 0u : 60u);
+  }
+}
+
+// Goal: a run and the labels the next one's ids come from are stored together, or neither is.
+// Method: the power fails before, or just after, the write.
+TEST(Runs, GoWithTheirLabelsInOneStep) {
+  for (const sim::Fate fate : {sim::Fate::kLostPower, sim::Fate::kLostPowerLate}) {
+    sim::MemoryLog::Disk disk;
+    {
+      World world(disk);
+      ASSERT_TRUE(world.open());
+      world.start();
+      add_learners(world, 60, 0);
+      world.log.plan(world.log.effects(), fate);
+      ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+      world.analyzer->stop();
+      world.ingest.join();
+      EXPECT_TRUE(world.log.dead());
+      EXPECT_TRUE(world.analyzer->runs()->empty()) << "not known to be durable";
+    }
+    const std::size_t stored = fate == sim::Fate::kLostPower ? 0 : 1;
+    EXPECT_EQ(disk.notes.contains(kRunsKey), stored == 1);
+    EXPECT_EQ(disk.notes.contains("discovery/previous/00000000"), stored == 1);
+    World world(disk);
+    ASSERT_TRUE(world.open());
+    EXPECT_EQ(world.analyzer->runs()->size(), stored);
+  }
+}
+
+}  // namespace
+}  // namespace covey::analyzer
