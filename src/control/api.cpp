@@ -1,17 +1,23 @@
 #include "control/api.h"
 
 #include <array>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "control/archive.h"
+#include "control/calendar.h"
 #include "control/openapi.h"
 #include "control/report.h"
 #include "http/exposition.h"
+#include "http/fields.h"
 #include "http/target.h"
 #include "http/wait.h"
+#include "pages/pages.h"
 #include "rollout/json.h"
 
 namespace covey::control {
@@ -26,10 +32,16 @@ using http::Task;
 using rollout::Command;
 
 constexpr std::size_t kBodyMax = std::size_t{64} << 10;
+constexpr std::string_view kSession = "/v1/session", kCookie = "covey_session";
 constexpr std::string_view kIncidents = "/v1/rollout/incidents/";
+constexpr std::string_view kReports = "/v1/rollout/reports/";
 constexpr std::string_view kImpacts = "/v1/rollout/impacts/";
 constexpr std::chrono::milliseconds kStreamEvery{250};
-constexpr std::chrono::seconds kStreamKeepAlive{15};
+constexpr std::uint64_t kJournalPiece = 200;  ///< records read before others have their turn
+// A page that has heard nothing for about twice as long takes its connection for dead.
+constexpr std::chrono::seconds kStreamKeepAlive{5};
+// Response::tag: whose answer it is, for RequestCounts. Routes have their number in table() + 1.
+constexpr std::uint32_t kNoRoute = 0, kPage = UINT32_MAX;
 
 const std::vector<RouteInfo>& table() {
   static const std::vector<RouteInfo> kTable = {
@@ -39,11 +51,16 @@ const std::vector<RouteInfo>& table() {
       {"/metrics", {"GET"}, false},
       {"/config", {"GET"}, false},
       {"/openapi.json", {"GET"}, false},
+      {kSession, {"GET", "POST", "DELETE"}, false},
       {"/v1/rollout", {"GET"}, false},
+      {"/v1/rollout/plan", {"GET"}, false},
       {"/v1/rollout/events", {"GET"}, false},
       {"/v1/rollout/telemetry", {"GET"}, false},
+      {"/v1/rollout/history", {"GET"}, false},
       {"/v1/rollout/journal", {"GET"}, false},
       {"/v1/rollout/report", {"GET"}, false},
+      {"/v1/rollout/reports", {"GET"}, false},
+      {"/v1/rollout/reports/{number}", {"GET"}, false},
       {"/v1/rollout/commands", {"POST"}, true},
       {"/v1/rollout/approvals", {"POST"}, true},
       {"/v1/rollout/incidents", {"POST"}, true},
@@ -62,6 +79,8 @@ const RouteInfo* match(std::string_view path) {
     const std::size_t slash = rest.find('/');
     if (slash == rest.npos || slash == 0) return nullptr;
     pattern = fmt::format("{}{{id}}{}", kIncidents, rest.substr(slash));
+  } else if (path.starts_with(kReports) && path.size() > kReports.size()) {
+    pattern = fmt::format("{}{{number}}", kReports);
   } else if (path.starts_with(kImpacts) && path.size() > kImpacts.size()) {
     pattern = fmt::format("{}{{measure}}", kImpacts);
   }
@@ -71,13 +90,33 @@ const RouteInfo* match(std::string_view path) {
   return nullptr;
 }
 
+std::string_view label(std::uint32_t tag) {
+  return tag == kNoRoute ? "none" : tag == kPage ? "page" : table()[tag - 1].path;
+}
+
 void problem(const Request& q, Response& r, unsigned status, std::string_view type,
              std::string_view detail) {
   r.problem(status, type, detail, q.target());
 }
 
+/// The controller could not be asked.
+void unavailable(const Request& q, Response& r, const Error& error) {
+  problem(q, r, 503, error.code == Errc::kFull ? "busy" : "stopping", error.message);
+}
+
 void answer(Response& r, const Json& json) {
   r.body = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Whether a page of this very origin asks. Browsers of the last years say so themselves; an older
+/// one tells the origin, which then has to be the host asked.
+bool same_origin(const Request& q) {
+  if (const std::string_view site = q.field("Sec-Fetch-Site"); !site.empty()) {
+    return site == "same-origin";
+  }
+  const std::string_view origin = q.field("Origin");
+  const std::size_t scheme = origin.find("://");
+  return scheme != origin.npos && origin.substr(scheme + 3) == q.field("Host");
 }
 
 /// Members of a body, read strictly: one that nobody asked for is a fault.
@@ -148,6 +187,40 @@ std::optional<Command::Kind> command_kind(std::string_view name) {
   return static_cast<Command::Kind>(at - kNames.begin());
 }
 
+std::optional<plan::Measure> impact_of(std::string_view name) {
+  constexpr std::array kMeasures = {plan::Measure::kRevenue, plan::Measure::kChurn,
+                                    plan::Measure::kEngagement};
+  const auto at = std::ranges::find(kMeasures, name, [](auto m) { return plan::name(m); });
+  if (at == kMeasures.end()) return std::nullopt;
+  return *at;
+}
+
+rollout::SetImpact read_impact(plan::Measure measure, Body& body, const Identity& who) {
+  rollout::SetImpact out;
+  out.measure = measure;
+  out.estimate = body.number("estimate", true).value_or(0);
+  out.interval.low = body.number("low", true).value_or(0);
+  out.interval.high = body.number("high", true).value_or(0);
+  if (!(out.interval.low <= out.estimate && out.estimate <= out.interval.high)) {
+    body.note("it must be low <= estimate <= high");
+  }
+  out.source = body.text("source", true);
+  if (out.source.empty()) body.note("\"source\" names the experiment and its analysis");
+  const auto as_of = body.time("as_of");
+  if (!as_of) body.note("\"as_of\" is missing: up to when its events count");
+  out.as_of = as_of.value_or(Time{});
+  const auto valid = body.number("valid_for_s", false);
+  // Nobody means more than a year; beyond it microseconds would no longer fit.
+  if (valid && !(*valid > 0 && *valid <= 366 * 86'400.0)) {
+    body.note("\"valid_for_s\" is a number of seconds, of a year at most");
+  } else if (valid) {
+    out.valid_for = plan::Duration(static_cast<std::int64_t>(*valid * 1e6));
+  }
+  out.role = who.role;
+  out.person = who.person;
+  return out;
+}
+
 /// Nothing, with a fault noted, where the path or body is no input.
 std::optional<rollout::What> input_of(std::string_view path, Body& body, const Identity& who) {
   if (path == "/v1/rollout/commands") {
@@ -178,9 +251,25 @@ std::optional<rollout::What> input_of(std::string_view path, Body& body, const I
   }
   if (path == "/v1/rollout/approvals") {
     const std::string stage = body.text("stage", true), reason = body.text("reason", false);
-    if (!body.flag("override")) return rollout::Approve{stage, who.role, who.person};
+    const bool instead = body.flag("override"), back = body.flag("withdraw");
+    const std::string report = body.text("report", false);
+    const auto number = body.number("attempt", false);
+    if (number && !(*number >= 1 && *number < 1e9 && *number == std::floor(*number))) {
+      body.note("\"attempt\" is a whole number: that of the status");
+      return std::nullopt;
+    }
+    const auto attempt = static_cast<std::uint64_t>(number.value_or(0));
+    if (instead && back) body.note("either \"override\" or \"withdraw\"");
+    if (back) return rollout::Withdraw{stage, who.role, who.person, reason, attempt};
+    if (!instead) return rollout::Approve{stage, who.role, who.person, attempt, report};
     if (reason.empty()) body.note("an override needs its \"reason\"");
-    return rollout::Override{stage, who.role, who.person, reason};
+    return rollout::Override{stage, who.role, who.person, reason, attempt};
+  }
+  if (path.starts_with(kImpacts)) {
+    if (const auto measure = impact_of(path.substr(kImpacts.size()))) {
+      return read_impact(*measure, body, who);
+    }
+    return std::nullopt;
   }
   if (path == "/v1/rollout/incidents") {
     constexpr std::array<std::string_view, 4> kSeverities = {"critical", "high", "medium", "low"};
@@ -215,7 +304,9 @@ Api::Api(ApiConfig config, Controller& controller, const Journal& journal, const
       controller_(controller),
       journal_(journal),
       tokens_(tokens),
-      clock_(clock) {}
+      clock_(clock),
+      sessions_(config_.random, clock),
+      started_(clock.wall()) {}
 
 std::span<const RouteInfo> Api::routes() {
   return table();
@@ -225,11 +316,18 @@ std::string_view Api::openapi() {
 }
 
 std::optional<std::size_t> Api::admit(const Request& q, Response& r) {
-  const RouteInfo* route = match(http::split_target(q.target()).path);
+  const std::string_view path = http::split_target(q.target()).path;
+  const bool reads = q.method == Method::kGet || q.method == Method::kHead;
+  if (reads && pages::find(path) != nullptr) {
+    r.tag = kPage;
+    return 0;
+  }
+  const RouteInfo* route = match(path);
   if (route == nullptr) {
     problem(q, r, 404, "no-route", "there is nothing here; /openapi.json lists every route");
     return std::nullopt;
   }
+  r.tag = static_cast<std::uint32_t>(route - table().data()) + 1;
   const Method method = q.method == Method::kHead ? Method::kGet : q.method;
   if (std::ranges::find(route->methods, http::name(method)) == route->methods.end()) {
     const std::string allowed = fmt::format("{}", fmt::join(route->methods, ", "));
@@ -237,16 +335,14 @@ std::optional<std::size_t> Api::admit(const Request& q, Response& r) {
     r.field("Allow", allowed);
     return std::nullopt;
   }
-  if (!route->token) return 0;
-  constexpr std::string_view kBearer = "Bearer ";
-  const std::string_view given = q.field("Authorization");
-  const auto who =
-      given.starts_with(kBearer) ? tokens_.find(given.substr(kBearer.size())) : std::nullopt;
-  if (!who) {
+  if (!route->token) return route->path == kSession ? kBodyMax : 0;
+  if (!authenticate(q)) {
     ++refused_tokens_;
+    const bool nothing =
+        q.field("Authorization").empty() && http::cookie(q.field("Cookie"), kCookie).empty();
     problem(q, r, 401, "token",
-            given.empty() ? "this needs a token: Authorization: Bearer TOKEN"
-                          : "this token is not known here");
+            nothing ? "this needs a token: Authorization: Bearer TOKEN"
+                    : "this token, or session, is not known here; sign in again");
     r.field("WWW-Authenticate", "Bearer");
     return std::nullopt;
   }
@@ -254,17 +350,77 @@ std::optional<std::size_t> Api::admit(const Request& q, Response& r) {
 }
 
 Task<void> Api::handle(Request& q, Response& r) {
-  r.tag = 1;
-  ++requests_;
   const std::string_view path = http::split_target(q.target()).path;
   const RouteInfo* route = match(path);
   if (route != nullptr && route->token) {
-    // admit() let it in by the same field.
-    const auto who = tokens_.find(q.field("Authorization").substr(7));
-    if (who) co_await act(q, r, *who);
+    // admit() let it in; a session may have ended since.
+    if (const auto who = authenticate(q)) {
+      co_await act(q, r, *who);
+    } else {
+      problem(q, r, 401, "token", "the session has ended; sign in again");
+    }
+    co_return;
+  }
+  if (path == kSession) {
+    session(q, r);
     co_return;
   }
   co_await read(q, r);
+}
+
+std::optional<Identity> Api::authenticate(const Request& q) {
+  constexpr std::string_view kBearer = "Bearer ";
+  if (const std::string_view given = q.field("Authorization"); !given.empty()) {
+    return given.starts_with(kBearer) ? tokens_.find(given.substr(kBearer.size())) : std::nullopt;
+  }
+  // Whatever site sends the browser here, it sends the cookie along; only our own page may act.
+  if (!same_origin(q)) return std::nullopt;
+  return sessions_.find(http::cookie(q.field("Cookie"), kCookie));
+}
+
+void Api::session(const Request& q, Response& r) {
+  const std::string_view id = http::cookie(q.field("Cookie"), kCookie);
+  const auto set = [&](std::string_view value, std::chrono::seconds life) {
+    // A proxy that ends TLS in front of us says so.
+    const bool secure = q.field("X-Forwarded-Proto") == "https";
+    r.field("Set-Cookie", fmt::format("{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}",
+                                      kCookie, value, life.count(), secure ? "; Secure" : ""));
+  };
+  r.field("Cache-Control", "no-store");
+  if (q.method == Method::kPost) {
+    Body body(q.body().empty() ? "{}" : q.body());
+    const std::string token = body.text("token", true);
+    if (const std::string fault = body.fault(); !fault.empty()) {
+      problem(q, r, 422, "rejected", fault);
+      return;
+    }
+    const auto who = tokens_.find(token);
+    // Also a stranger's page that would sign somebody in as somebody else.
+    if (!who || !same_origin(q)) {
+      ++refused_tokens_;
+      problem(q, r, who ? 403 : 401, who ? "origin" : "token",
+              who ? "only the page of this address may sign in"
+                  : "this token is not known here; `covey control token` makes one");
+      return;
+    }
+    sessions_.close(id);
+    set(sessions_.open(*who), Sessions::kLife);
+    answer(r, {{"person", who->person}, {"role", who->role}});
+    return;
+  }
+  if (q.method == Method::kDelete) {
+    if (!same_origin(q)) {
+      problem(q, r, 403, "origin", "only the page of this address may sign out");
+      return;
+    }
+    sessions_.close(id);
+    set("", std::chrono::seconds(0));
+    answer(r, {{"person", nullptr}, {"role", nullptr}});
+    return;
+  }
+  const auto who = sessions_.find(id);
+  answer(r,
+         {{"person", who ? Json(who->person) : Json()}, {"role", who ? Json(who->role) : Json()}});
 }
 
 Task<void> Api::put(rollout::What what, Request& q, Response& r) {
@@ -294,36 +450,8 @@ Task<void> Api::put(rollout::What what, Request& q, Response& r) {
 Task<void> Api::act(Request& q, Response& r, const Identity& who) {
   const std::string path(http::split_target(q.target()).path);
   Body body(q.body().empty() ? "{}" : q.body());
-  if (path.starts_with(kImpacts)) {
-    const std::string name = path.substr(kImpacts.size());
-    constexpr std::array kMeasures = {plan::Measure::kRevenue, plan::Measure::kChurn,
-                                      plan::Measure::kEngagement};
-    const auto at = std::ranges::find(kMeasures, name, [](auto m) { return plan::name(m); });
-    if (at == kMeasures.end()) {
-      problem(q, r, 404, "no-measure", "an impact is of revenue, churn or engagement");
-      co_return;
-    }
-    const double estimate = body.number("estimate", true).value_or(0);
-    const double low = body.number("low", true).value_or(0);
-    const double high = body.number("high", true).value_or(0);
-    if (!(low <= estimate && estimate <= high)) body.note("it must be low <= estimate <= high");
-    if (const std::string fault = body.fault(); !fault.empty()) {
-      problem(q, r, 422, "rejected", fault);
-      co_return;
-    }
-    Result<void> kept;
-    co_await http::wait_for([&](auto resume) {
-      controller_.set_impact(*at, {estimate, {low, high}}, who.person,
-                             [&kept, resume](const Result<void>& done) {
-                               kept = done;
-                               resume();
-                             });
-    });
-    if (!kept) {
-      problem(q, r, 503, "journal", kept.error().message);
-      co_return;
-    }
-    answer(r, {{"measure", name}, {"by", who.person}});
+  if (path.starts_with(kImpacts) && !impact_of(path.substr(kImpacts.size()))) {
+    problem(q, r, 404, "no-measure", "an impact is of revenue, churn or engagement");
     co_return;
   }
   auto what = input_of(path, body, who);
@@ -345,14 +473,37 @@ Task<void> Api::read(Request& q, Response& r) {
     r.body = controller_.view()->status;
   } else if (path == "/v1/rollout/events") {
     stream(r);
-    if (!r.stream) problem(q, r, 503, "streams", "as many streams as allowed are open");
-  } else if (path == "/v1/rollout/telemetry" || path == "/v1/rollout/report") {
-    const bool report = path.ends_with("/report");
+    if (!r.stream) {
+      problem(q, r, 503, "streams",
+              fmt::format("{} watch already, as many as may", config_.streams_max));
+      r.field("Retry-After", "5");
+    }
+  } else if (path == "/v1/rollout/plan") {
+    Result<Json> made = Json();
+    co_await http::wait_for([&](auto resume) {
+      const auto posted = controller_.with_books([&, resume](const Books& books) {
+        made = calendar(books.plan);
+        resume();
+      });
+      if (!posted) {
+        made = std::unexpected(posted.error());
+        resume();
+      }
+    });
+    if (!made) {
+      unavailable(q, r, made.error());
+      co_return;
+    }
+    answer(r, *made);
+  } else if (path == "/v1/rollout/telemetry" || path == "/v1/rollout/report" ||
+             path == "/v1/rollout/history") {
+    const bool report = path.ends_with("/report"), past = path.ends_with("/history");
     Result<std::string> made = fail(Errc::kRejected, "");
     const std::string from = query("from"), to = query("to"), steps = query("steps"),
-                      kind = query("kind"), subject = query("subject"), format = query("format");
+                      kind = query("kind"), subject = query("subject"), format = query("format"),
+                      most = query("limit");
     co_await http::wait_for([&](auto resume) {
-      const bool posted = controller_.with_books([&, resume](const Books& books) {
+      const auto posted = controller_.with_books([&, resume](const Books& books) {
         made = [&]() -> Result<std::string> {
           if (report) {
             constexpr int kKinds = 7;
@@ -367,8 +518,17 @@ Task<void> Api::read(Request& q, Response& r) {
                         "work or executive");
           }
           const Time end = to.empty() ? books.now : COVEY_TRY(parse_time(to));
-          const Time begin = from.empty() ? end - books.plan.window : COVEY_TRY(parse_time(from));
+          const Time usual = end - books.plan.window;
+          const Time begin = !from.empty() ? COVEY_TRY(parse_time(from))
+                             : past        ? std::min(books.plan.begin(), usual)
+                                           : usual;
           if (begin >= end) return fail(Errc::kRejected, "from must lie before to");
+          if (past) {
+            const auto limit =
+                most.empty() ? 200 : COVEY_TRY(http::parse_number(most, "limit", 1, 1'000));
+            return history(books, begin, end, limit)
+                .dump(-1, ' ', false, Json::error_handler_t::replace);
+          }
           if (!steps.empty()) {
             const auto n = COVEY_TRY(http::parse_number(steps, "steps", 1, 1'000));
             return series(books, begin, end, n).dump();
@@ -380,12 +540,12 @@ Task<void> Api::read(Request& q, Response& r) {
         resume();
       });
       if (!posted) {
-        made = fail(Errc::kRetryLater, "the controller is stopping");
+        made = std::unexpected(posted.error());
         resume();
       }
     });
-    if (!made && made.error().code == Errc::kRetryLater) {
-      problem(q, r, 503, "stopping", made.error().message);
+    if (!made && (made.error().code == Errc::kRetryLater || made.error().code == Errc::kFull)) {
+      unavailable(q, r, made.error());
       co_return;
     }
     if (!made) {
@@ -394,52 +554,95 @@ Task<void> Api::read(Request& q, Response& r) {
       co_return;
     }
     r.body = std::move(*made);
-    if (report) r.content_type = format == "html" ? "text/html; charset=utf-8" : "text/markdown";
+    if (report) {
+      r.content_type = format == "html" ? "text/html; charset=utf-8" : "text/markdown";
+      pages::as_document(r);
+    }
   } else if (path == "/v1/rollout/journal") {
-    std::uint64_t after = 0, limit = 1'000;
-    if (const std::string text = query("after"); !text.empty()) {
-      std::from_chars(text.data(), text.data() + text.size(), after);
-    }
-    if (const std::string text = query("limit"); !text.empty()) {
-      std::from_chars(text.data(), text.data() + text.size(), limit);
-    }
-    limit = std::clamp<std::uint64_t>(limit, 1, 10'000);
-    const bool ticks = query("ticks") == "yes";
-    std::string lines;
-    const auto done = journal_.records(after, [&](const Record& record) {
-      // A tick that decided nothing says what was measured: thousands an hour.
-      const bool silent = !ticks && record.text.find("\"kind\":\"tick\"") != record.text.npos &&
-                          record.text.find("\"decisions\":") == record.text.npos;
-      if (silent) return true;
-      lines += fmt::format("{{\"number\":{},\"chain\":\"{}\",{}\n", record.number, record.chain,
-                           std::string_view(record.text).substr(1));
-      return --limit > 0;
-    });
-    if (!done) {
-      problem(q, r, 500, "journal", done.error().message);
+    const auto asked = [&]() -> Result<std::pair<std::uint64_t, std::uint64_t>> {
+      const std::string from = query("after"), most = query("limit");
+      return std::pair{
+          from.empty() ? 0 : COVEY_TRY(http::parse_number(from, "after", 0, UINT64_MAX / 2)),
+          most.empty() ? 1'000 : COVEY_TRY(http::parse_number(most, "limit", 1, 10'000))};
+    }();
+    if (!asked) {
+      problem(q, r, 422, "rejected", asked.error().message);
       co_return;
     }
+    auto [after, limit] = *asked;
+    const bool ticks = query("ticks") == "yes";
+    // A piece at a time: this thread also takes in the balancer's lines.
+    for (std::uint64_t seen = kJournalPiece; seen == kJournalPiece && limit > 0;) {
+      seen = 0;
+      const auto see = [&](const Record& record) {
+        r.body += fmt::format("{{\"number\":{},\"chain\":\"{}\",{}\n", record.number, record.chain,
+                              std::string_view(record.text).substr(1));
+        after = record.number;
+        return --limit > 0 && ++seen < kJournalPiece;
+      };
+      const auto done = ticks ? journal_.records(after, see) : journal_.loud_records(after, see);
+      if (!done) {
+        problem(q, r, 500, "journal", done.error().message);
+        co_return;
+      }
+      co_await asio::post(co_await asio::this_coro::executor,
+                          asio::use_awaitable_t<http::Executor>{});
+    }
     r.content_type = "application/x-ndjson";
-    r.body = std::move(lines);
+  } else if (path == "/v1/rollout/reports" || path.starts_with(kReports)) {
+    reports(q, r);
   } else if (path == "/healthz" || path == "/readyz") {
     r.body = R"({"status":"ok"})";
   } else if (path == "/metrics") {
-    http::Exposition own;
-    own.counter("covey_control_tokens_refused_total", "Requests with a wrong token or none.",
-                static_cast<double>(refused_tokens_.load()));
-    r.content_type = http::Exposition::kContentType;
-    r.body = controller_.view()->metrics + config_.more_metrics() + own.text();
+    co_await own_metrics(r);
+    if (r.body.empty()) problem(q, r, 503, "stopping", "the controller is stopping");
   } else if (path == "/config") {
     r.body = config_.effective_config;
   } else if (path == "/openapi.json") {
     r.body = kOpenapiDocument;
+  } else if (const pages::Asset* asset = pages::find(path)) {
+    pages::answer(*asset, q, r);
+  } else if (pages::wants_page(q)) {
+    pages::answer(pages::assets().front(), q, r);
   } else {
+    r.field("Vary", "Accept");
     answer(r, {{"name", "covey control"},
                {"version", config_.version},
                {"status", "/v1/rollout"},
                {"events", "/v1/rollout/events"},
                {"openapi", "/openapi.json"}});
   }
+}
+
+/// Reports as written at their time. Small files, read on this thread.
+void Api::reports(const Request& q, Response& r) {
+  const http::Target target = http::split_target(q.target());
+  if (config_.reports.empty()) {
+    problem(q, r, 404, "no-reports", "this process writes no reports: start it with --reports");
+    return;
+  }
+  if (!target.path.starts_with(kReports)) {
+    const auto list = archived_reports(journal_, config_.reports);
+    if (!list) return problem(q, r, 500, "reports", list.error().message);
+    return answer(r, *list);
+  }
+  const auto number =
+      http::parse_number(target.path.substr(kReports.size()), "a report's number", 1, UINT64_MAX);
+  if (!number) return problem(q, r, 404, "no-report", number.error().message);
+  const auto format = http::query_value(target.query, "format");
+  if (!format || (*format && **format != "html" && **format != "markdown")) {
+    return problem(q, r, 422, "rejected", "format is html or markdown");
+  }
+  const bool html = *format && **format == "html";
+  auto text = archived_report(journal_, config_.reports, *number, html);
+  if (!text) {
+    const bool none = text.error().code == Errc::kNotFound;
+    return problem(q, r, none ? 404 : 500, none ? "no-report" : "report-changed",
+                   text.error().message);
+  }
+  r.body = std::move(*text);
+  r.content_type = html ? "text/html; charset=utf-8" : "text/markdown";
+  pages::as_document(r);
 }
 
 void Api::stream(Response& r) {
@@ -463,7 +666,8 @@ void Api::stream(Response& r) {
         seen = view->version;
         piece = fmt::format("id: {}\nevent: rollout\ndata: {}\n\n", seen, view->status);
       } else if (clock_.now() - last > kStreamKeepAlive) {
-        piece = ": still here\n\n";
+        // An event, not a comment: a page does not get to see those.
+        piece = "event: alive\ndata: {}\n\n";
       }
       if (!piece.empty()) {
         last = clock_.now();
@@ -476,6 +680,39 @@ void Api::stream(Response& r) {
   };
 }
 
-void Api::finished(const Request&, const Response&, std::chrono::nanoseconds) noexcept {}
+Task<void> Api::own_metrics(Response& r) {
+  // Made when asked for, from the books of this moment: an age that stood still between two slots
+  // would say nothing on the day when no slot comes any more.
+  Result<std::string> made = std::string();
+  co_await http::wait_for([&](auto resume) {
+    const auto posted = controller_.with_books([&, resume](const Books& books) {
+      made = metrics(books, started_);
+      resume();
+    });
+    if (!posted) {
+      made = std::unexpected(posted.error());
+      resume();
+    }
+  });
+  if (!made) {
+    r.problem(503, made.error().code == Errc::kFull ? "busy" : "stopping", made.error().message,
+              "/metrics");
+    co_return;
+  }
+  http::Exposition own;
+  own.counter("covey_control_tokens_refused_total", "Requests with a wrong token or none.",
+              static_cast<double>(refused_tokens_.load()));
+  requests_.write(own);
+  own.gauge("covey_control_streams",
+            "Open streams of events: dashboards, and programs that follow.",
+            static_cast<double>(streams_.load()));
+  own.process(process_use(), started_);
+  r.content_type = http::Exposition::kContentType;
+  r.body = *made + config_.more_metrics() + own.text();
+}
+
+void Api::finished(const Request& q, const Response& r, std::chrono::nanoseconds) noexcept {
+  requests_.add(label(r.tag), q.method, r.status);
+}
 
 }  // namespace covey::control

@@ -28,6 +28,7 @@ void count(Figures& out, const telemetry::Counts& counts, double known_s) {
   if (known_s > 0) out.per_second = static_cast<double>(counts.sent) / known_s;
   out.error_rate = part(counts.wrong, counts.answered());
   out.availability = part(counts.answered(), counts.sent);
+  std::ranges::copy(counts.faults, out.faults.begin());
 }
 
 Json maybe(const std::optional<double>& value) {
@@ -46,6 +47,13 @@ Json to_json(const Figures& f, const telemetry::Shape& shape) {
   out["wrong"] = f.wrong;
   out["error_rate"] = maybe(f.error_rate);
   out["availability"] = maybe(f.availability);
+  Json faults = Json::object();
+  for (std::size_t i = 0; i < f.faults.size(); ++i) {
+    // Most never happen; absent is none.
+    if (f.faults[i] == 0) continue;
+    faults[std::string(telemetry::name(static_cast<telemetry::Fault>(i + 1)))] = f.faults[i];
+  }
+  out["faults"] = std::move(faults);
   if (!f.segment) {
     constexpr const char* kNames[] = {"p50_s", "p95_s", "p99_s", "p999_s"};
     for (std::size_t i = 0; i < f.latency.size(); ++i) out[kNames[i]] = maybe(f.latency[i]);
@@ -55,6 +63,8 @@ Json to_json(const Figures& f, const telemetry::Shape& shape) {
     out["cache_hits"] = maybe(f.cache_hits);
     out["revenue_per_minute"] = maybe(f.revenue_per_minute);
     out["practice_per_minute"] = maybe(f.practice_per_minute);
+    out["uptime"] = maybe(f.uptime);
+    out["slots_down"] = f.slots_down;
   }
   return out;
 }
@@ -91,11 +101,16 @@ Json phase_json(const Books& books, std::size_t i) {
   if (phase.stage != nullptr && progress.status == Status::kWaiting) {
     Json approvals = Json::array();
     for (const std::string& role : phase.stage->approvals) {
-      const auto given = progress.approvals.find(role);
+      const auto given = progress.approvals.find(role), no = progress.no_go.find(role);
+      const bool has = given != progress.approvals.end();
       approvals.push_back(
           {{"role", role},
-           {"by", given == progress.approvals.end() ? Json(nullptr) : Json(given->second)}});
+           {"by", has ? Json(given->second) : Json(nullptr)},
+           // Given before its stage is the next one.
+           {"standing", has && i > books.state.at},
+           {"no_go", no == progress.no_go.end() ? Json(nullptr) : Json(no->second)}});
     }
+    out["attempt"] = books.state.attempt;
     out["approvals"] = std::move(approvals);
     if (!progress.overridden_by.empty()) out["overridden_by"] = progress.overridden_by;
     Json checks = Json::array();
@@ -119,12 +134,62 @@ Json incident_json(const rollout::Incident& incident) {
               {"phase", incident.phase},
               {"opened", format_time(incident.opened)},
               {"times", incident.times},
+              {"called", format_time(incident.called)},
+              {"called_to", incident.called_to},
               {"acknowledged", maybe(incident.acknowledged)},
               {"resolved", maybe(incident.resolved)}};
+  Json calls = Json::array();
+  for (const rollout::Call& call : incident.calls) {
+    calls.push_back({{"at", format_time(call.at)},
+                     {"person", call.person.empty() ? Json(nullptr) : Json(call.person)}});
+  }
+  out["calls"] = std::move(calls);
+  if (incident.answered) out["answered"] = true;
   if (incident.acknowledged) out["acknowledged_by"] = incident.acknowledged_by;
   if (incident.resolved) out["resolved_by"] = incident.resolved_by;
   out["evidence"] = evidence_json(incident.evidence);
   return out;
+}
+
+/// A gate of people: who decides it, on which report.
+Json gate_json(const rollout::State& state, const rollout::GateView& view) {
+  const auto known = state.gates.find(view.gate->name);
+  const rollout::GateState at = known == state.gates.end() ? rollout::GateState{} : known->second;
+  Json approvals = Json::array();
+  for (const std::string& role : view.gate->approvals) {
+    const auto by = at.approvals.find(role);
+    const auto no = at.no_go.find(role);
+    const bool has = by != at.approvals.end();
+    approvals.push_back({{"role", role},
+                         {"by", has ? Json(by->second.person) : Json(nullptr)},
+                         {"report", has ? Json(by->second.report) : Json(nullptr)},
+                         {"no_go", no == at.no_go.end() ? Json(nullptr) : Json(no->second)}});
+  }
+  return {{"name", view.gate->name},
+          {"at", format_time(view.at())},
+          {"criteria", view.gate->criteria},
+          {"approvals", std::move(approvals)},
+          {"overridden_by", at.overridden_by.empty() ? Json(nullptr) : Json(at.overridden_by)},
+          {"passed", maybe(at.passed)}};
+}
+
+Json impact_json(const Books& books, const rollout::KnownImpact& known) {
+  const rollout::SetImpact& told = known.told;
+  const std::string fault = rollout::impact_fault(
+      books.plan, books.state, rollout::watched_phase(books.state).value_or(books.state.at),
+      told.measure);
+  return {{"measure", plan::name(told.measure)},
+          {"estimate", told.estimate},
+          {"low", told.interval.low},
+          {"high", told.interval.high},
+          {"source", told.source},
+          {"as_of", format_time(told.as_of)},
+          {"valid_until", format_time(rollout::valid_until(books.plan, told))},
+          {"told", format_time(known.at)},
+          {"role", told.role.empty() ? Json(nullptr) : Json(told.role)},
+          {"person", told.role.empty() ? Json(nullptr) : Json(told.person)},
+          {"counts", fault.empty()},
+          {"why_not", fault.empty() ? Json(nullptr) : Json(fault)}};
 }
 
 }  // namespace
@@ -148,14 +213,15 @@ std::optional<Window> sliding(const Books& books) {
 
 std::optional<Window> figures(const Books& books, Time from, Time to) {
   const auto sums = books.history.between(from, to);
-  if (!sums) return std::nullopt;
-  Window out{from, to, sums->missing, {}, {}, {}};
-  const double known = seconds(to - from - sums->missing);
+  const auto stretch = books.history.narrowed(from, to);
+  if (!sums || !stretch) return std::nullopt;
+  Window out{stretch->from, stretch->to, sums->missing, {}, {}, {}};
+  const double known = seconds(out.to - out.from - sums->missing);
   for (const Arm arm : {Arm::kBaseline, Arm::kCandidate}) {
     Figures& all = arm == Arm::kBaseline ? out.baseline : out.candidate;
     all.arm = arm;
     count(all, sums->counts(arm), known);
-    const telemetry::Histogram latencies = books.latencies.between(from, to, arm);
+    const telemetry::Histogram latencies = books.latencies.between(out.from, out.to, arm);
     for (std::size_t i = 0; i < Figures::kQuantiles.size(); ++i) {
       if (const auto q = latencies.quantile(Figures::kQuantiles[i])) all.latency[i] = seconds(*q);
     }
@@ -165,7 +231,9 @@ std::optional<Window> figures(const Books& books, Time from, Time to) {
     all.memory = part(levels.memory, levels.samples * 1'000'000);
     all.network = part(levels.network, levels.network_samples * 1'000'000);
     all.cache_hits = part(levels.cache_hits, levels.lookups);
-    if (known > 0 && levels.samples > 0) {
+    all.slots_down = levels.slots_down;
+    all.uptime = part(levels.slots_up, levels.slots_up + levels.slots_down);
+    if (known > 0 && levels.activity_samples > 0) {
       all.revenue_per_minute = static_cast<double>(levels.revenue) / 1e6 / (known / 60);
       all.practice_per_minute = static_cast<double>(levels.practice) / (known / 60);
     }
@@ -221,6 +289,7 @@ Json status(const Books& books) {
   Json out = {{"plan", books.plan.name},
               {"title", books.plan.title},
               {"now", format_time(books.now)},
+              {"attempt", s.attempt},
               {"situation", situation(books)},
               {"phase", s.at < s.phases.size() ? Json(rollout::phase_view(books.plan, s.at).name())
                                                : Json(nullptr)},
@@ -229,16 +298,26 @@ Json status(const Books& books) {
                 {"allowed", rollout::allowed_share(books.plan, s) / 10'000.0},
                 {"seen", s.seen ? Json(*s.seen / 10'000.0) : Json(nullptr)},
                 {"cause", s.share_cause}}},
+              {"telemetry_trouble", books.trouble.empty() ? Json(nullptr) : Json(books.trouble)},
               {"telemetry_age_s", last ? Json(seconds(books.now - *last)) : Json(nullptr)},
               {"held_by", s.held_by.empty() ? Json(nullptr) : Json(s.held_by)}};
   if (s.rolled_back) {
     out["roll_back"] = {{"since", format_time(s.rolled_back->since)},
                         {"cause", s.rolled_back->cause},
+                        {"quiet", maybe(s.rolled_back->quiet)},
                         {"verified", maybe(s.rolled_back->verified)}};
   }
   if (const plan::Shift* shift = books.plan.roster.on_duty(books.now)) {
     out["on_call"] = {{"shift", shift->name}, {"people", shift->people}};
   }
+  Json impacts = Json::array();
+  for (const auto& [measure, known] : s.impacts) impacts.push_back(impact_json(books, known));
+  out["impacts"] = std::move(impacts);
+  Json gates = Json::array();
+  for (const rollout::GateView& view : rollout::people_gates(books.plan, s)) {
+    gates.push_back(gate_json(s, view));
+  }
+  out["gates"] = std::move(gates);
   out["phases"] = std::move(phases);
   if (const auto window = sliding(books)) {
     out["figures"] = to_json(*window, books.history.shape());
@@ -249,13 +328,42 @@ Json status(const Books& books) {
   return out;
 }
 
+Json history(const Books& books, Time from, Time to, std::size_t limit) {
+  Json decisions = Json::array(), incidents = Json::array();
+  bool more = false;
+  for (auto it = books.decisions.rbegin(); it != books.decisions.rend(); ++it) {
+    const auto at = parse_time(it->value("at", ""));
+    if (!at || *at > to) continue;
+    if (*at <= from) break;
+    if (decisions.size() == limit) {
+      more = true;
+      break;
+    }
+    decisions.push_back(*it);
+  }
+  const auto& all = books.state.incidents;
+  for (auto it = all.rbegin(); it != all.rend() && incidents.size() < limit; ++it) {
+    const bool over = it->resolved && *it->resolved <= from;
+    if (it->opened <= to && !over) incidents.push_back(incident_json(*it));
+  }
+  return {{"from", format_time(from)},
+          {"to", format_time(to)},
+          {"decisions", std::move(decisions)},
+          {"incidents", std::move(incidents)},
+          {"more", more}};
+}
+
 Json series(const Books& books, Time from, Time to, std::size_t steps) {
+  // Steps of what is kept, on its edges: of old time every minute or hour only, and a step between
+  // would count a part of its requests and look like a lull.
+  const Duration grain = books.history.grain(from);
+  const Duration part = (to - from) / static_cast<std::int64_t>(std::max<std::size_t>(1, steps));
+  const Duration step = grain * ((part + grain - Duration(1)) / grain);
   Json out = Json::array();
-  const Duration step = (to - from) / static_cast<std::int64_t>(std::max<std::size_t>(1, steps));
-  if (step < books.history.slot()) return out;
-  for (std::size_t i = 0; i < steps; ++i) {
-    const Time begin = from + step * static_cast<std::int64_t>(i);
-    if (const auto window = figures(books, begin, begin + step)) {
+  // The newest step ends with what has come: the rest of it is not missing, it is to come.
+  const Time last = books.history.last().value_or(from), end = std::min(to, last);
+  for (Time begin = Time(from.time_since_epoch() / step * step); begin < end; begin += step) {
+    if (const auto window = figures(books, begin, std::min(begin + step, last))) {
       out.push_back(to_json(*window, books.history.shape()));
     }
   }

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "control/metrics.h"
+#include "control/archive.h"
 #include "control/report.h"
 #include "rollout/json.h"
 
@@ -13,6 +13,13 @@ namespace covey::control {
 
 using rollout::Input;
 using telemetry::ClosedSlot;
+
+namespace {
+
+/// An alert ends after half a day unless it is told again (notify/message.cpp).
+constexpr std::chrono::hours kRenewEvery{1};
+
+}  // namespace
 
 Controller::Controller(const plan::Plan& plan, Config config, Journal& journal, Balancer& balancer,
                        Channels& channels, Checks& checks, const Clock& clock)
@@ -25,6 +32,7 @@ Controller::Controller(const plan::Plan& plan, Config config, Journal& journal, 
       clock_(clock),
       shape_(rollout::telemetry_shape(plan)),
       history_(shape_, plan.slot),
+      outbox_(journal, channels.names()),
       nothing_(rollout::initial(plan)),
       view_(std::make_shared<View>()) {
   journal_.watch([this](const rollout::Entry& entry, const Record&) {
@@ -50,14 +58,19 @@ bool Controller::post(Post what) {
   return true;
 }
 
+Result<void> Controller::room() const {
+  const std::lock_guard lock(mutex_);
+  if (inbox_.size() >= config_.inbox_max) {
+    return fail(Errc::kFull, "too much is waiting: ask again in a second");
+  }
+  return {};
+}
+
 void Controller::submit(rollout::What what, Answer answer) {
   if (!answer) answer = [](const Result<Decisions>&) {};
-  {
-    const std::lock_guard lock(mutex_);
-    if (inbox_.size() >= config_.inbox_max) {
-      answer(fail(Errc::kFull, "too much is waiting: ask again"));
-      return;
-    }
+  if (const auto fits = room(); !fits) {
+    answer(std::unexpected(fits.error()));
+    return;
   }
   const bool posted = post([this, what = std::move(what), answer]() -> Result<void> {
     Decisions decided;
@@ -86,6 +99,14 @@ void Controller::resolve(std::string key, std::string by) {
   });
 }
 
+void Controller::gone(std::string channel, std::uint64_t effect) {
+  // Where it is stopping, the note stays and is sent again with the same key.
+  post([this, channel = std::move(channel), effect]() -> Result<void> {
+    if (failed_) return std::unexpected(*failed_);
+    return outbox_.erase(channel, effect);
+  });
+}
+
 void Controller::add_slots(std::vector<ClosedSlot> slots) {
   if (slots.empty()) return;
   post([this, slots = std::move(slots)]() mutable { return look(std::move(slots)); });
@@ -98,28 +119,14 @@ void Controller::add_levels(telemetry::Arm arm, const telemetry::Levels& levels)
   });
 }
 
-void Controller::set_impact(plan::Measure measure, rollout::Impact impact, std::string by,
-                            std::function<void(const Result<void>&)> done) {
-  const bool posted = post([this, measure, impact, by = std::move(by), done]() -> Result<void> {
-    const Json kept = {{"estimate", impact.estimate},
-                       {"low", impact.interval.low},
-                       {"high", impact.interval.high},
-                       {"by", by},
-                       {"at", format_time(time_now())}};
-    auto put = journal_.put(fmt::format("impact/{}", plan::name(measure)),
-                            kept.dump(-1, ' ', false, Json::error_handler_t::replace));
-    if (put) impacts_[measure] = impact;
-    done(put);
-    return put;
-  });
-  if (!posted) done(fail(Errc::kRetryLater, "the controller is stopping"));
-}
-
-bool Controller::with_books(std::function<void(const Books&)> read) {
-  return post([this, read = std::move(read)]() -> Result<void> {
+Result<void> Controller::with_books(std::function<void(const Books&)> read) {
+  COVEY_TRY_VOID(room());
+  const bool posted = post([this, read = std::move(read)]() -> Result<void> {
     read(books());
     return {};
   });
+  if (!posted) return fail(Errc::kRetryLater, "the controller is stopping");
+  return {};
 }
 
 std::shared_ptr<const View> Controller::view() const {
@@ -137,27 +144,7 @@ void Controller::stop() {
 
 // ---- On run()'s thread
 
-Result<void> Controller::recover_impacts() {
-  for (const plan::Measure measure :
-       {plan::Measure::kRevenue, plan::Measure::kChurn, plan::Measure::kEngagement}) {
-    const auto kept = COVEY_TRY(journal_.get(fmt::format("impact/{}", plan::name(measure))));
-    if (!kept) continue;
-    const Json json = Json::parse(*kept, nullptr, false);
-    const auto number = [&](const char* key) {
-      return json.is_object() && json.contains(key) && json[key].is_number();
-    };
-    if (!number("estimate") || !number("low") || !number("high")) {
-      return fail(Errc::kCorrupt, fmt::format("the journal's impact of {} is damaged: {}",
-                                              plan::name(measure), *kept));
-    }
-    impacts_[measure] = {json["estimate"].get<double>(),
-                         {json["low"].get<double>(), json["high"].get<double>()}};
-  }
-  return {};
-}
-
 Result<void> Controller::recover() {
-  COVEY_TRY_VOID(recover_impacts());
   COVEY_TRY_VOID(journal_.slots([&](const ClosedSlot& slot) {
     history_.add(slot.end, slot.sums, slot.complete);
     latencies_.add(slot.end, slot.latencies);
@@ -172,6 +159,8 @@ Result<void> Controller::recover() {
     while (decisions_.size() > config_.decisions_max) decisions_.pop_front();
     return true;
   }));
+  // Before the driver, which may ask for the newest once more: those are in the queues by then.
+  for (const Note& note : COVEY_TRY(outbox_.waiting())) channels_.post(note);
   driver_ = COVEY_TRY(rollout::Driver::open(plan_, journal_, *this, time_now()));
   publish();
   return {};
@@ -230,6 +219,7 @@ Result<void> Controller::take(rollout::What what, Decisions* decided) {
 Result<void> Controller::look(std::vector<ClosedSlot> slots) {
   if (failed_) return std::unexpected(*failed_);
   for (ClosedSlot& slot : slots) {
+    telemetry::note_uptime(slot);
     for (std::size_t a = 0; a < telemetry::kArms; ++a) {
       slot.sums.add(static_cast<telemetry::Arm>(a), std::exchange(levels_[a], {}));
     }
@@ -239,24 +229,53 @@ Result<void> Controller::look(std::vector<ClosedSlot> slots) {
   }
   // The core looks at the time up to which telemetry has come, not at a moment it knows nothing of.
   const Time seen = slots.back().end;
-  rollout::Tick tick{rollout::measure(plan_, driver_->state(), history_, impacts_, seen)};
+  rollout::Tick tick{rollout::measure(plan_, driver_->state(), history_, seen)};
+  for (const auto& [arm, to] : {std::pair{telemetry::Arm::kCandidate, &tick.telemetry.candidate},
+                                std::pair{telemetry::Arm::kBaseline, &tick.telemetry.baseline}}) {
+    to->p99 = latencies_.between(seen - plan_.window, seen, arm).quantile(0.99);
+  }
   COVEY_TRY_VOID(driver_->take({std::max(seen, driver_->state().now), std::move(tick)}));
+  renew_alerts();
   publish();
   return {};
 }
 
+void Controller::renew_alerts() {
+  const Time now = time_now();
+  std::map<std::uint64_t, Time> open;
+  for (const rollout::Incident& incident : driver_->state().incidents) {
+    if (!incident.open()) continue;
+    const auto before = renewed_.find(incident.id);
+    Time told = before == renewed_.end() ? incident.called : before->second;
+    if (now - told >= kRenewEvery) {
+      rollout::Notify notify;
+      notify.severity = incident.severity;
+      notify.title = incident.title;
+      notify.incident = incident.id;
+      channels_.renew(notify, now);
+      told = now;
+    }
+    open.emplace(incident.id, told);
+  }
+  renewed_ = std::move(open);
+}
+
 Books Controller::books() const {
-  return {plan_,           driver_ ? driver_->state() : nothing_,
-          history_,        latencies_,
-          decisions_,      journal_.count(),
-          journal_.head(), time_now()};
+  return {plan_,
+          driver_ ? driver_->state() : nothing_,
+          history_,
+          latencies_,
+          decisions_,
+          journal_.count(),
+          journal_.head(),
+          time_now(),
+          config_.telemetry_trouble ? config_.telemetry_trouble() : std::string()};
 }
 
 void Controller::publish() {
   auto next = std::make_shared<View>();
   const Books now = books();
   next->status = status(now).dump(-1, ' ', false, Json::error_handler_t::replace);
-  next->metrics = metrics(now);
   next->share_seen = now.state.seen;
   const std::lock_guard lock(mutex_);
   next->version = view_->version + 1;
@@ -278,14 +297,18 @@ void Controller::run_check(const rollout::RunCheck& check, const rollout::Effect
 }
 
 Result<void> Controller::notify(const rollout::Notify& notify, const rollout::Effect& effect) {
-  channels_.post(notify, effect.id, time_now());
+  // Kept first: done means that it will be sent, whatever happens to this process.
+  for (const Note& note : COVEY_TRY(outbox_.keep(notify, effect.id, time_now()))) {
+    channels_.post(note);
+  }
   return {};
 }
 
 Result<void> Controller::write_report(const rollout::WriteReport& report,
                                       const rollout::Effect& effect) {
   if (config_.reports.empty()) return fail(Errc::kRejected, "no folder for reports was given");
-  return control::write_report(config_.reports, effect.id, make_report(books(), report));
+  return archive_report(journal_, config_.reports, effect.id, make_report(books(), report), report,
+                        time_now());
 }
 
 }  // namespace covey::control

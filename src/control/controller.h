@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "control/books.h"
 #include "control/journal.h"
+#include "control/outbox.h"
 #include "rollout/driver.h"
 #include "telemetry/collector.h"
 
@@ -38,13 +40,17 @@ class Checks {
 class Channels {
  public:
   virtual ~Channels() = default;
-  virtual void post(const rollout::Notify& notify, std::uint64_t effect, Time at) = 0;
+  virtual std::vector<std::string> names() const = 0;
+  /// The same note may come again. Whoever took it, or gave it up, calls Controller::gone().
+  virtual void post(const Note& note) = 0;
+  /// An incident that is still open, for channels on which an alert ends unless it is renewed.
+  virtual void renew(const rollout::Notify& notify, Time at) = 0;
 };
 
 /// What readers see: made anew after each change, never changed.
 struct View {
   std::uint64_t version = 0;
-  std::string status, metrics;
+  std::string status;
   std::optional<plan::BasisPoints> share_seen;
 };
 
@@ -56,7 +62,10 @@ struct View {
 class Controller final : private rollout::Outside {
  public:
   struct Config {
-    std::string reports;                 ///< folder; empty: reports are refused with a reason
+    std::string reports;  ///< folder; empty: reports are refused with a reason
+    /// What is wrong with the source of telemetry, in words, for the status; empty: nothing. Called
+    /// on run()'s thread.
+    std::function<std::string()> telemetry_trouble = {};
     std::size_t inbox_max = 10'000;      ///< then submit() answers kFull
     std::size_t decisions_max = 10'000;  ///< kept for readers; the journal has all
   };
@@ -77,18 +86,17 @@ class Controller final : private rollout::Outside {
   using Answer = std::function<void(const Result<Decisions>&)>;
   /// `answer` is called on run()'s thread, once, with what was decided. kFull at once.
   void submit(rollout::What what, Answer answer = {});
+  /// The channel took this effect's message, or gave it up: it need not be sent after a restart.
+  void gone(std::string channel, std::uint64_t effect);
   /// Resolves the open incident of this key, if there is one.
   void resolve(std::string key, std::string by);
   /// Slots come in order, each `plan.slot` after the last; the newest makes the core look.
   void add_slots(std::vector<telemetry::ClosedSlot> slots);
   /// Levels of an arm's machine; they count in the next slot.
   void add_levels(telemetry::Arm arm, const telemetry::Levels& levels);
-  /// What an experiment says of revenue, churn or engagement, and who told. `done` is called once
-  /// it is durable, or can't be made so.
-  void set_impact(plan::Measure measure, rollout::Impact impact, std::string by,
-                  std::function<void(const Result<void>&)> done);
-  /// Calls `read` on run()'s thread with the books as they are. False: it is stopping, and won't.
-  bool with_books(std::function<void(const Books&)> read);
+  /// Calls `read` on run()'s thread with the books as they are; or at once an error: kFull, too
+  /// many wait; kRetryLater, it is stopping.
+  Result<void> with_books(std::function<void(const Books&)> read);
 
   std::shared_ptr<const View> view() const;
   const telemetry::Shape& shape() const { return shape_; }
@@ -100,12 +108,13 @@ class Controller final : private rollout::Outside {
   };
   using Post = std::function<Result<void>()>;
   bool post(Post post);
+  Result<void> room() const;
   Result<void> take(rollout::What what, Decisions* decided);
   Result<void> look(std::vector<telemetry::ClosedSlot> slots);
   Books books() const;
   void publish();
   Time time_now() const;
-  Result<void> recover_impacts();
+  void renew_alerts();
 
   // rollout::Outside
   Result<rollout::BasisPoints> share() override;
@@ -126,7 +135,8 @@ class Controller final : private rollout::Outside {
   telemetry::History history_;
   telemetry::Latencies latencies_;
   std::array<telemetry::Levels, telemetry::kArms> levels_ = {};
-  rollout::Impacts impacts_;
+  Outbox outbox_;
+  std::map<std::uint64_t, Time> renewed_;  ///< open incidents, when they were last told again
   std::unique_ptr<rollout::Driver> driver_;
   rollout::State nothing_;  ///< shown before recover()
   std::deque<Json> decisions_;

@@ -1,5 +1,6 @@
 #include "control/journal.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@ constexpr char kEntry = 'E';  ///< 32 bytes of chain, then the text
 constexpr char kSlot = 'S';
 constexpr std::string_view kPlanKey = "control/plan";
 constexpr std::string_view kKeys = "control/key/";
+constexpr std::uint64_t kMarkEvery = 256;
 
 Digest digest(std::string_view a, std::string_view b = {}) {
   crypto_hash_sha256_state state;
@@ -35,6 +37,11 @@ Digest digest(std::string_view a, std::string_view b = {}) {
 
 std::string_view view(const Digest& d) {
   return {reinterpret_cast<const char*>(d.data()), d.size()};
+}
+
+/// A tick that decided nothing.
+bool silent(std::string_view text) {
+  return text.find("\"kind\":\"tick\"") != text.npos && text.find("\"decisions\":") == text.npos;
 }
 
 log::Record record_of(std::string bytes) {
@@ -91,7 +98,7 @@ Result<std::unique_ptr<Journal>> Journal::open(log::Log& log, std::string_view p
 Result<void> Journal::follow() {
   Digest chain{};
   std::uint64_t count = 0;
-  COVEY_TRY(log_.read({}, [&](log::Position, std::string_view bytes) -> Result<void> {
+  COVEY_TRY(log_.read({}, [&](log::Position position, std::string_view bytes) -> Result<void> {
     if (bytes.empty() || bytes.front() != kEntry) return {};
     ++count;
     if (bytes.size() < 1 + chain.size()) {
@@ -106,6 +113,7 @@ Result<void> Journal::follow() {
                       "was changed after it was written. Restore the folder from a copy",
                       count));
     }
+    note(count, position, text);
     return {};
   }));
   head_ = chain;
@@ -113,12 +121,18 @@ Result<void> Journal::follow() {
   return {};
 }
 
-Result<void> Journal::append_slots(std::vector<log::Record> group) {
+void Journal::note(std::uint64_t number, log::Position position, std::string_view text) {
+  const std::lock_guard lock(places_mutex_);
+  if (number % kMarkEvery == 1) marks_.push_back({number, position});
+  if (!silent(text)) loud_.push_back({number, position});
+}
+
+// Where the first record of the group lies.
+Result<std::optional<log::Position>> Journal::append_slots(std::vector<log::Record> group) {
   for (std::string& slot : slots_) group.push_back(record_of(std::move(slot)));
   slots_.clear();
-  if (group.empty()) return {};
-  COVEY_TRY(log_.append(group));
-  return {};
+  if (group.empty()) return std::nullopt;
+  return COVEY_TRY(log_.append(group)).front().position;
 }
 
 Result<void> Journal::append(const rollout::Entry& entry) {
@@ -128,9 +142,11 @@ Result<void> Journal::append(const rollout::Entry& entry) {
   const Digest chain = digest(view(head_), record.text);
   std::vector<log::Record> group;
   group.push_back(record_of(kEntry + std::string(view(chain)) + record.text));
-  COVEY_TRY_VOID(append_slots(std::move(group)));
+  const auto position = COVEY_TRY(append_slots(std::move(group)));
   head_ = chain;
   ++count_;
+  COVEY_CHECK(position.has_value());  // it has no ids, so it can't have been a duplicate
+  note(record.number, *position, record.text);
   if (watcher_) {
     record.chain = hex(chain);
     watcher_(entry, record);
@@ -160,18 +176,56 @@ Result<void> Journal::slots(const std::function<void(telemetry::ClosedSlot)>& vi
   return {};
 }
 
-Result<void> Journal::records(std::uint64_t after,
-                              const std::function<bool(const Record&)>& visit) const {
-  std::uint64_t number = 0;
+// Visits record `number`, which lies at `from`, and those behind it.
+Result<void> Journal::read(std::uint64_t number, log::Position from,
+                           const std::function<bool(const Record&)>& visit) const {
+  log::Cursor cursor;
+  cursor.next.resize(from.origin + 1);
+  cursor.next[from.origin] = from.sequence;
+  --number;
   bool more = true;
-  COVEY_TRY(log_.read({}, [&](log::Position, std::string_view bytes) -> Result<void> {
-    if (!more || bytes.empty() || bytes.front() != kEntry) return {};
-    if (++number <= after) return {};
+  auto done = log_.read(cursor, [&](log::Position, std::string_view bytes) -> Result<void> {
+    if (bytes.empty() || bytes.front() != kEntry) return {};
     Digest chain;
     std::memcpy(chain.data(), bytes.data() + 1, chain.size());
-    more = visit({number, hex(chain), std::string(bytes.substr(1 + chain.size()))});
+    more = visit({++number, hex(chain), std::string(bytes.substr(1 + chain.size()))});
+    // The only way to stop a read early.
+    if (!more) return fail(Errc::kNotFound, "enough");
     return {};
-  }));
+  });
+  if (!done && more) return std::unexpected(done.error());
+  return {};
+}
+
+Result<void> Journal::records(std::uint64_t after,
+                              const std::function<bool(const Record&)>& visit) const {
+  Place from{};
+  {
+    const std::lock_guard lock(places_mutex_);
+    const auto next = std::ranges::upper_bound(marks_, after + 1, {}, &Place::number);
+    if (next == marks_.begin()) return {};
+    from = *(next - 1);
+  }
+  return read(from.number, from.position,
+              [&](const Record& record) { return record.number <= after || visit(record); });
+}
+
+Result<void> Journal::loud_records(std::uint64_t after,
+                                   const std::function<bool(const Record&)>& visit) const {
+  for (bool more = true; more;) {
+    Place place{};
+    {
+      const std::lock_guard lock(places_mutex_);
+      const auto next = std::ranges::upper_bound(loud_, after, {}, &Place::number);
+      if (next == loud_.end()) return {};
+      place = *next;
+    }
+    after = place.number;
+    COVEY_TRY_VOID(read(place.number, place.position, [&](const Record& record) {
+      more = visit(record);
+      return false;
+    }));
+  }
   return {};
 }
 
@@ -180,10 +234,25 @@ Result<std::optional<std::string>> Journal::get(std::string_view key) const {
 }
 
 Result<void> Journal::put(std::string_view key, std::string value) {
+  return change({{std::string(key), std::move(value)}});
+}
+
+Result<void> Journal::change(const Values& puts, const std::vector<std::string>& erases) {
   log::Record record;
-  record.puts.emplace_back(std::string(kKeys) + std::string(key), std::move(value));
+  for (const auto& [key, value] : puts) record.puts.emplace_back(std::string(kKeys) + key, value);
+  for (const std::string& key : erases) record.erases.push_back(std::string(kKeys) + key);
   COVEY_TRY(log_.append({&record, 1}));
   return {};
+}
+
+Result<Journal::Values> Journal::list(std::string_view prefix) const {
+  Values out;
+  COVEY_TRY_VOID(log_.scan(std::string(kKeys) + std::string(prefix), {},
+                           [&](std::string_view key, std::string_view value) {
+                             out.emplace_back(key.substr(kKeys.size()), value);
+                             return true;
+                           }));
+  return out;
 }
 
 }  // namespace covey::control

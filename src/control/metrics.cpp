@@ -47,7 +47,7 @@ void write_window(http::Exposition& out, const Window& window) {
 
 }  // namespace
 
-std::string metrics(const Books& books) {
+std::string metrics(const Books& books, Time since) {
   const rollout::State& s = books.state;
   http::Exposition out;
   out.gauge("covey_rollout_share_wanted", "Share of learners meant for the candidate, 0 to 1.",
@@ -73,10 +73,11 @@ std::string metrics(const Books& books) {
     out.gauge("covey_rollout_incidents_open", "Open incidents by severity.",
               static_cast<double>(open), {{"severity", std::string(plan::name(severity))}});
   }
-  if (const auto last = books.history.last_complete()) {
-    out.gauge("covey_rollout_telemetry_age_seconds", "Since the last complete slot of telemetry.",
-              seconds(books.now - *last));
-  }
+  // Always there: an alert on a figure that is missing would stay quiet in the worst case.
+  const Time heard = books.history.last_complete().value_or(since);
+  out.gauge("covey_rollout_telemetry_age_seconds",
+            "Since the last complete slot of telemetry, or since the start where none came.",
+            std::max(0.0, seconds(books.now - heard)));
   if (s.at < s.phases.size() && s.phases[s.at].extended_from) {
     out.gauge("covey_rollout_gate_undecided_seconds",
               "Since the running phase's gate was undecided.",
@@ -84,6 +85,26 @@ std::string metrics(const Books& books) {
   }
   if (const auto window = sliding(books)) write_window(out, *window);
   return out.text();
+}
+
+void RequestCounts::add(std::string_view route, http::Method method, unsigned status) {
+  const std::lock_guard lock(mutex_);
+  ++counts_[{route, method, status}];
+}
+
+void RequestCounts::write(http::Exposition& out) const {
+  constexpr std::string_view kName = "covey_control_requests_total";
+  constexpr std::string_view kHelp =
+      "Requests answered by the control plane; streams at their end.";
+  out.family(kName, kHelp, true);
+  const std::lock_guard lock(mutex_);
+  for (const auto& [key, count] : counts_) {
+    const auto& [route, method, status] = key;
+    out.counter(kName, kHelp, static_cast<double>(count),
+                {{"route", std::string(route)},
+                 {"method", std::string(http::name(method))},
+                 {"code", std::to_string(status)}});
+  }
 }
 
 }  // namespace covey::control

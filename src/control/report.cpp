@@ -390,7 +390,7 @@ struct Html {
     return "<p>" + escaped(paragraph) + "</p>\n";
   }
   std::string operator()(const Table& table) const {
-    std::string out = "<div class=\"wide\"><table><thead><tr>";
+    std::string out = "<div class=\"wide\" tabindex=\"0\"><table><thead><tr>";
     for (const auto& cell : table.head) out += "<th>" + escaped(cell) + "</th>";
     out += "</tr></thead><tbody>\n";
     for (const auto& row : table.rows) {
@@ -414,7 +414,7 @@ constexpr std::string_view kStyle = R"(
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.1rem;margin-top:2rem}
 .verdict{font-size:1.1rem;border-left:4px solid;padding-left:.75rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+body{overflow-wrap:anywhere}td,th{overflow-wrap:normal}.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884}
 td{vertical-align:top}
 .pass::before{content:"\2713 "}.fail::before{content:"\2717 "}.undecided::before{content:"? "}
@@ -470,7 +470,8 @@ std::string to_html(const Report& report) {
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-      "style-src 'unsafe-inline'\"><title>{}</title><style>{}</style></head><body>\n"
+      "style-src 'unsafe-inline'; base-uri 'none'; form-action "
+      "'none'\"><title>{}</title><style>{}</style></head><body>\n"
       "<h1>{}</h1>\n<p class=\"verdict\">{}</p>\n",
       escaped(report.title), kStyle, escaped(report.title), escaped(report.verdict));
   for (const Section& section : report.sections) {

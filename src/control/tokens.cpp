@@ -12,14 +12,14 @@ namespace {
 
 constexpr std::size_t kBytes = crypto_hash_sha256_BYTES;
 
-std::string digest_of(std::string_view token) {
+}  // namespace
+
+std::string digest_of(std::string_view secret) {
   std::string out(kBytes, '\0');
   crypto_hash_sha256(reinterpret_cast<unsigned char*>(out.data()),
-                     reinterpret_cast<const unsigned char*>(token.data()), token.size());
+                     reinterpret_cast<const unsigned char*>(secret.data()), secret.size());
   return out;
 }
-
-}  // namespace
 
 Result<Tokens> Tokens::parse(const std::string& file, std::string_view yaml,
                              const plan::Plan& plan) {

@@ -41,6 +41,8 @@ class Tokens {
   std::vector<Entry> entries_;
 };
 
+/// SHA-256 of a secret, 32 bytes: what is kept in its place.
+std::string digest_of(std::string_view secret);
 /// A token of 32 random bytes: "covey_" and 43 letters of base64url.
 std::string token_text(std::span<const unsigned char, 32> bytes);
 /// A line of the file for it.

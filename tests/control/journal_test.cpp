@@ -10,6 +10,7 @@
 namespace covey::control {
 namespace {
 
+using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
 rollout::Entry entry(int n) {
@@ -92,6 +93,45 @@ TEST_F(JournalTest, BelongsToOnePlan) {
   ASSERT_FALSE(other.has_value());
   EXPECT_EQ(other.error().code, Errc::kRejected);
   EXPECT_THAT(other.error().message, HasSubstr("another plan"));
+}
+
+// Goal: reading begins and ends where it is told, and visits nothing else, in a journal of any
+// length and after it was opened again.
+TEST_F(JournalTest, ReadsFromAnyRecordAndSkipsSilentTicks) {
+  constexpr int kRecords = 1'000;
+  const auto loud = [](int i) { return i % 97 == 0; };
+  auto journal = open().value();
+  for (int i = 1; i <= kRecords; ++i) {
+    rollout::Entry tick{{kBegin + i * 1s, rollout::Tick{}}, {}, {}};
+    if (loud(i)) tick = entry(i);
+    ASSERT_TRUE(journal->append(tick));
+  }
+  for (const bool again : {false, true}) {
+    SCOPED_TRACE(again);
+    if (again) {
+      journal.reset();
+      journal = open().value();
+    }
+    for (const std::uint64_t after : {0u, 1u, 255u, 256u, 257u, 700u, 999u, 1000u, 5000u}) {
+      std::vector<std::uint64_t> all, some;
+      ASSERT_TRUE(journal->records(after, [&](const Record& r) {
+        all.push_back(r.number);
+        return all.size() < 5;
+      }));
+      ASSERT_EQ(all.size(),
+                std::min<std::uint64_t>(5, kRecords - std::min<std::uint64_t>(kRecords, after)));
+      for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i], after + 1 + i);
+      ASSERT_TRUE(journal->loud_records(after, [&](const Record& r) {
+        some.push_back(r.number);
+        return true;
+      }));
+      std::vector<std::uint64_t> expected;
+      for (int i = 1; i <= kRecords; ++i) {
+        if (loud(i) && static_cast<std::uint64_t>(i) > after) expected.push_back(i);
+      }
+      EXPECT_EQ(some, expected);
+    }
+  }
 }
 
 TEST_F(JournalTest, SlotsComeWithTheNextRecord) {

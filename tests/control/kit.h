@@ -39,10 +39,11 @@ struct FakeBalancer final : Balancer {
   }
 };
 struct FakeChannels final : Channels {
-  std::vector<std::string> titles;
-  void post(const rollout::Notify& notify, std::uint64_t, Time) override {
-    titles.push_back(notify.title);
-  }
+  std::vector<Note> notes;
+  std::vector<rollout::Notify> renewed;
+  std::vector<std::string> names() const override { return {"hook", "pager"}; }
+  void post(const Note& note) override { notes.push_back(note); }
+  void renew(const rollout::Notify& notify, Time) override { renewed.push_back(notify); }
 };
 struct NoChecks final : Checks {
   void run(const std::string&, plan::Check) override {}
