@@ -95,6 +95,11 @@ class Bench {
     const learners::MemoryUse use = engine_->memory();
     out_["events"] = events_;
     out_["engine_bytes"] = use.bytes;
+    out_["memory"] = {{"rows", use.rows},
+                      {"names", use.names},
+                      {"index", use.index},
+                      {"blocks", use.blocks},
+                      {"attributes", use.attributes}};
     std::cout << out_.dump() << "\n";
     return 0;
   }

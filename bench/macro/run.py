@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/bench"
 COVEY = BUILD / "src/app/covey"
 COLD_BATCH = BUILD / "bench/cold_batch"
-HTTP_LOAD = BUILD / "bench/http_load"
+BUSY_ROLLOUT = BUILD / "bench/busy_rollout"
 PEERS = ROOT / "bench/peers"
 SKLEARN = ROOT / "build/peers/sklearn"
 AS_OF = 1719792000  # 2024-07-01T00:00:00Z, where simulated events end
@@ -173,6 +173,58 @@ class Server:
 
     def __exit__(self, *_):
         self.end()
+
+
+class Dashboards:
+    """What open pages ask of a control plane: a stream each, history at first, then its newest steps.
+
+    Every other one looks at 15 minutes in steps of 5 s, the others at 6 hours in steps of 2 min: the
+    ranges of Live, refreshed as web/src/series.ts does."""
+
+    RANGES = ((900, 5, 5), (21_600, 120, 30))  # seconds, of a step, between refreshes
+
+    def __init__(self, server, number):
+        self.server, self.number = server, number
+        self.streams, self.statuses, self.bytes, self.next = [], 0, 0, []
+
+    def range(self, i):
+        return self.RANGES[i % len(self.RANGES)]
+
+    def __enter__(self):
+        for i in range(self.number):
+            stream = socket.create_connection(("127.0.0.1", self.server.port))
+            stream.sendall(b"GET /v1/rollout/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            stream.setblocking(False)
+            self.streams.append(stream)
+            span, step, every = self.range(i)
+            kept = len(json.loads(self.history(span, step)))
+            if kept < 0.9 * span / step:
+                raise Failed(f"of {span // step} steps of history {kept} are kept")
+            self.next.append(time.monotonic() + every * (i + 1) / self.number)
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.streams:
+            stream.close()
+
+    def history(self, seconds, step):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        at = [(now - datetime.timedelta(seconds=s)).strftime("%Y-%m-%dT%H:%M:%SZ") for s in (seconds, 0)]
+        status, body = self.server.get(f"/v1/rollout/telemetry?from={at[0]}&to={at[1]}&steps={seconds // step}")
+        if status != 200:
+            raise Failed(f"telemetry answered {status}")
+        return body
+
+    def turn(self):
+        for i, stream in enumerate(self.streams):
+            with contextlib.suppress(BlockingIOError):
+                while piece := stream.recv(1 << 16):
+                    self.statuses += piece.count(b"event: rollout")
+                    self.bytes += len(piece)
+            if time.monotonic() >= self.next[i]:
+                _, step, every = self.range(i)
+                self.next[i] += every
+                self.history(3 * step, step)
 
 
 class Bench:
@@ -374,25 +426,29 @@ class Bench:
                  f"DuckDB, the same moments: {seconds(theirs)}", theirs / median(ours),
                  "< 10 s at 5 M", None if self.quick else median(ours) < 10)
 
-    # R1: what following a rollout costs, apart from the balancer's own work.
+    # R1, R2: what following a rollout costs, apart from the balancer's own work, and who watches it.
 
-    def controller(self):
-        lines_per_second, length = 20_000, 10 if self.quick else 30
-        plan = self.work / "rollout.yaml"
+    def follow(self, name, lines_per_second, length, readers=0, hours=0):
+        """Share of a core that the control plane takes, and how many lines it took in. With `hours` it
+        goes on with a rollout that is so old."""
+        plan = self.work / f"{name}.yaml"
         free = [free_port() for _ in range(4)]
         text = (ROOT / "plans/learner-platform.yaml").read_text()
         for old, new in zip((8081, 8082, 8080), free):
             text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
         text = re.sub(r"(?ms)^channels:.*?\n\n", "", text)
         plan.write_text(text)
-        folder = self.work / "rollout"
+        folder = self.work / name
+        if hours:
+            self.raw[name] = run_json([BUSY_ROLLOUT, "--plan", plan, "--journal", folder, "--hours", hours])
         server = Server(
             [COVEY, "control", "--plan", plan, "--journal", folder, "--begin", "now", "--listen",
              "127.0.0.1:0", "--collector", f"127.0.0.1:{free[3]}", "--reports",
              self.work / "reports", "--compares-per-second", 0],
             self.work / "control.log", listening=r"http://[^:]+:(\d+)")
         try:
-            with server, socket.create_connection(("127.0.0.1", free[3])) as lines:
+            with server, socket.create_connection(("127.0.0.1", free[3])) as lines, \
+                    Dashboards(server, readers) as watching:
                 number, begun, cpu, wall = 0, time.monotonic(), None, None
                 while (now := time.monotonic() - begun) < length + 2:
                     if cpu is None and now > 2:  # connections and first slots are behind us
@@ -407,10 +463,15 @@ class Bench:
                                 f" us-east AAA-2013J%2F{number % 99991}")
                         out.append(f"{len(text)} {text}")
                     lines.sendall("".join(out).encode())
+                    watching.turn()
                     time.sleep(0.02)
                 used = cpu_seconds(server.process.pid) - cpu
                 share = used / (time.monotonic() - wall)
                 metrics = server.get("/metrics")[1].decode()
+                if readers and watching.statuses < readers * length / 5 * 0.8:
+                    raise Failed(f"{readers} dashboards saw only {watching.statuses} statuses")
+                if readers:
+                    self.raw[name] |= {"statuses": watching.statuses, "bytes": watching.bytes}
         finally:
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int((folder / "haproxy/haproxy.pid").read_text()), signal.SIGTERM)
@@ -418,15 +479,63 @@ class Bench:
         lost = int(re.search(r"^covey_telemetry_lines_lost_total (\d+)$", metrics, re.M)[1])
         if taken < number * 0.99 or lost:
             raise Failed(f"of {number} lines {taken} were taken in and {lost} lost")
+        return share, taken
+
+    def controller(self):
+        rate, length = 20_000, 10 if self.quick else 30
+        share, taken = self.follow("rollout", rate, length)
         self.raw["controller"] = {"lines": taken, "seconds": length, "core": share}
-        self.row("R1", f"following a rollout, {count(lines_per_second)} lines/s of 9 segments, slots of 5 s",
+        self.row("R1", f"following a rollout, {count(rate)} lines/s of 9 segments, slots of 5 s",
                  f"{share * 100:.2g} % of a core", "", None, "< 5 % of a core", share < 0.05)
+
+    def dashboards(self):
+        rate, length, readers = 2_000, 10 if self.quick else 30, 50
+        alone, _ = self.follow("unwatched", rate, length, hours=6)
+        watched, _ = self.follow("watched", rate, length, readers, hours=6)
+        day = self.raw["watched"]
+        if day["situation"] != "running":
+            raise Failed(f"the rollout should run, and is {day['situation']}")
+        self.raw["dashboards"] = {"readers": readers, "alone": alone, "watched": watched}
+        self.row("R2", f"{readers} dashboards open on Live, half 15 min, half 6 h; a rollout of "
+                 f"{day['hours']} h, {day['records']} records, {day['incidents']} incidents, "
+                 f"{count(day['status_bytes'])}B a status",
+                 f"{watched * 100:.2g} % of a core", f"unwatched {alone * 100:.2g} %",
+                 None, "< 10 % of a core", watched < 0.1)
+
+    # R3: a rehearsal of four months, as a process.
+
+    def rehearsal(self):
+        command = [COVEY, "plan", "rehearse", "plans/learner-platform.yaml", "--seed", "1", "--json"]
+        took, passed, hours = [], 0, 0
+        for _ in range(3 if self.quick else 5):
+            each, out = timed(command)
+            told = json.loads(out)
+            hours = told["virtual_hours"]
+            passed = sum(phase["outcome"] == "passed" for phase in told["phases"])
+            if passed != len(told["phases"]) or told["invariants"]["broken"]:
+                raise Failed(f"{passed} of {len(told['phases'])} phases passed, "
+                             f"{told['invariants']['broken']} invariants broken")
+            took.append(each)
+        self.raw["rehearsal"] = {"seconds": took, "virtual_hours": hours}
+        self.row("R3", f"rehearsing {hours:.0f} hours, {passed} phases", seconds(median(took)), "",
+                 None, "< 10 s", median(took) < 10)
 
     # P5: ingest over HTTP.
 
     def serve(self, data, *options):
         return Server([COVEY, "serve", "--data", data, "--listen", "127.0.0.1:0", "--engine",
                        "fast", *options], self.work / "serve.log", listening=r"http://[^:]+:(\d+)")
+
+    def load(self, server, *options):
+        """What `covey load` measured of each kind of request; nothing may fail."""
+        told = run_json([COVEY, "load", f"http://127.0.0.1:{server.port}", "--json", *options])
+        for kind, found in told["kinds"].items():
+            if found["error_rate"] > 0 or found["ok"] == 0:
+                raise Failed(f"{kind}: {({k: v for k, v in found.items() if isinstance(v, int)})}")
+            # Nearly all of the answer, and of no use once it is a file of results.
+            for long in ("histogram_us", "series"):
+                del found[long]
+        return told["kinds"] | {"generator": told["generator"]}
 
     def posts(self):
         learners = 20_000 if self.quick else 100_000
@@ -435,13 +544,14 @@ class Bench:
         with self.serve(self.work / "post-store") as server:
             server.ready()
             for i in range(self.repeat):
-                runs.append(run_json([HTTP_LOAD, "--port", server.port, "--learners", learners,
-                                      "--events-per-learner", 20, "--end", self.today, "--id-prefix",
-                                      f"{i}-", "--events", events, "--connections", 8]))
+                runs.append(self.load(server, "--population", learners, "--events-per-learner", 20,
+                                      "--end", self.today, "--id-prefix", f"{i}-", "--ingest",
+                                      "max", "--events", events, "--ingest-connections", 8,
+                                      "--for", "0s"))
                 rates.append(runs[-1]["ingest"]["events_per_second"])
         self.raw["posts"] = runs
         rate = median(rates)
-        p99 = median(r["ingest"]["ms"]["p99"] for r in runs)
+        p99 = median(r["ingest"]["latency_ms"]["p99"] for r in runs)
         self.row("P5", "POST /v1/events, durable, batches of 1,000, 8 connections",
                  f"{count(rate)} events/s", f"P99 {p99:.1f} ms a batch", None, ">= 200 k/s",
                  rate >= 200_000)
@@ -467,13 +577,14 @@ class Bench:
             raise Failed(f"covey import: {reads.stderr.decode(errors='replace')[-300:]}")
         self.raw["service_import"] = json.loads(reads.stdout)
 
-        load = [HTTP_LOAD, "--learners", learners, "--end", self.today, "--days", 1,
+        load = ["--population", learners, "--end", self.today, "--days", 1,
                 "--events-per-learner", 20]
         behind = 100_000 if self.quick else 1_000_000
         server = self.serve(data, "--snapshot-events", NEVER)
         try:
             server.ready()
-            run_json([*load, "--port", server.port, "--id-prefix", "behind-", "--events", behind])
+            self.load(server, *load, "--id-prefix", "behind-", "--ingest", "max", "--events", behind,
+                      "--for", "0s")
             starts = []
             for _ in range(3):
                 # Killed, so that no snapshot is taken on the way out and the log stays behind it.
@@ -523,7 +634,7 @@ class Bench:
     def nginx(self, answer):
         """Answers every look-up with one file of the same size, as fast as it can."""
         home = self.work / "nginx"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         (home / "answer.json").write_bytes(answer)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -550,16 +661,50 @@ http {{
     def mixed(self, server, load):
         length = 8 if self.quick else 20
         ingest = 100_000
-        found = run_json([*load, "--port", server.port, "--id-prefix", "mixed-", "--lookups", 5000,
-                          "--ingest", ingest, "--discover", "--seconds", length])
+        found = self.load(server, *load, "--id-prefix", "mixed-", "--rate", 5000, "--connections", 32,
+                          "--ingest", ingest, "--ingest-connections", 8, "--discover", "max",
+                          "--for", f"{length}s")
         self.raw["mixed"] = found
-        p99 = found["lookups"]["ms"]["p99"]
+        latency = found["lookups"]["latency_ms"]
         rate = found["ingest"]["events_per_second"]
         self.row("P7", f"look-up P99 at 5,000/s, {count(rate)} events/s in, "
-                 f"{found['discoveries']['count']} discoveries", f"{p99:.2f} ms",
-                 f"P50 {found['lookups']['ms']['p50']:.2f}, P99.9 "
-                 f"{found['lookups']['ms']['p999']:.2f} ms", None, "< 20 ms",
-                 p99 < 20 and rate >= 0.95 * ingest)
+                 f"{found['discover']['ok']} discoveries", f"{latency['p99']:.2f} ms",
+                 f"P50 {latency['p50']:.2f}, P99.9 {latency['p999']:.2f} ms", None, "< 20 ms",
+                 latency["p99"] < 20 and rate >= 0.95 * ingest)
+
+    # L1: the generator itself.
+
+    def generator(self):
+        """wrk and `covey load` in turn on the same nginx: both wait for answers, one thread each."""
+        length, connections = 3 if self.quick else 10, 32
+        wrk, ours, paced = [], [], []
+        with self.nginx(b'{"learner":"x"}' + b" " * 400) as peer:
+            url = f"http://127.0.0.1:{peer.port}"
+            for _ in range(self.repeat):
+                out = run(["wrk", "-t1", f"-c{connections}", f"-d{length}s", "--latency",
+                           f"{url}/v1/learners/sim-0000001"])
+                if bad := re.search(r"Non-2xx.*|Socket errors.*", out):
+                    raise Failed(f"wrk: {bad.group()}")
+                p50 = re.search(r"50%\s+([\d.]+)(us|ms)", out)
+                wrk.append((float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
+                            float(p50.group(1)) / (1e3 if p50.group(2) == "us" else 1)))
+                options = ("--population", 1_000_000, "--connections", connections, "--for",
+                           f"{length}s")
+                found = self.load(peer, *options, "--rate", "max")["lookups"]
+                ours.append((found["ok_per_second"], found["latency_ms"]["p50"]))
+                # Half of what wrk found, open-loop: what the same server's learners feel.
+                paced.append(self.load(peer, *options, "--rate", round(wrk[-1][0] / 2)))
+        self.raw["generator"] = {"wrk": wrk, "load": ours, "paced": paced}
+        rates = [median(r for r, _ in runs) for runs in (ours, wrk)]
+        p50s = [median(p for _, p in runs) for runs in (ours, wrk)]
+        self.row("L1", f"covey load, one after another, {connections} connections, nginx's static "
+                 "file", f"{count(rates[0])} req/s, P50 {p50s[0]:.2f} ms",
+                 f"wrk: {count(rates[1])}, {p50s[1]:.2f} ms", rates[0] / rates[1], ">= 0.8 x",
+                 rates[0] >= 0.8 * rates[1])
+        lag = median(p["lookups"]["generator_lag_ms"]["p99"] for p in paced)
+        self.row("L1", "the same open-loop, at half of wrk's rate",
+                 f"P50 {median(p['lookups']['latency_ms']['p50'] for p in paced):.2f} ms",
+                 f"own lateness, P99: {lag:.2f} ms", None, "", None)
 
 
 def machine():
@@ -606,8 +751,8 @@ def main():
     parser.add_argument("--only", default="", help="rows, such as P1,P4")
     options = parser.parse_args()
     only = [row for row in options.only.upper().split(",") if row]
-    if unknown := [row for row in only if row not in {"E1", "R1", *(f"P{i}" for i in range(1, 11))}]:
-        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10, E1 and R1")
+    if unknown := [row for row in only if row not in {"E1", "L1", "R1", "R2", "R3", *(f"P{i}" for i in range(1, 11))}]:
+        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10, E1, L1 and R1 to R3")
     facts = machine()
     if facts["load_average_at_start"] > 0.5 * facts["cores"]:
         say(f"the machine is busy (load {facts['load_average_at_start']:.1f}): figures will be low")
@@ -622,6 +767,9 @@ def main():
         bench.step(["P4"], "import", bench.imports)
         bench.step(["E1"], "an experiment's analysis", bench.experiment)
         bench.step(["R1"], "following a rollout", bench.controller)
+        bench.step(["R2"], "dashboards", bench.dashboards)
+        bench.step(["R3"], "a rehearsal of the whole calendar", bench.rehearsal)
+        bench.step(["L1"], "the load generator", bench.generator)
         bench.step(["P5"], "ingest over HTTP", bench.posts)
         bench.step(["P6", "P7", "P9"], "a service with many learners", bench.service)
         bench.step(["P2", "P8", "P10"], "re-discovery, memory and growth", bench.growth)
