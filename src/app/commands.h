@@ -25,5 +25,6 @@ void add_plan(CLI::App& app, Run& run);
 void add_control(CLI::App& app, Run& run);
 void add_rollout(CLI::App& app, Run& run);
 void add_load(CLI::App& app, Run& run);
+void add_scale_test(CLI::App& app, Run& run);
 
 }  // namespace covey::app

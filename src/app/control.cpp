@@ -6,7 +6,9 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sodium.h>
+#include <unistd.h>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <nlohmann/json.hpp>
@@ -26,6 +28,7 @@
 #include "http/server.h"
 #include "log/rocks_log.h"
 #include "notify/queue.h"
+#include "probes/impacts.h"
 #include "probes/prober.h"
 #include "probes/prometheus.h"
 
@@ -36,10 +39,11 @@ namespace asio = boost::asio;
 
 struct Options {
   std::string plan, journal, tokens, reports, begin, listen = "127.0.0.1:8090";
-  std::string collector = "127.0.0.1:0", haproxy = "/usr/sbin/haproxy";
+  std::string haproxy = "/usr/sbin/haproxy";
   std::string compare = probes::Settings{}.compare, link;
   double compares_per_second = probes::Settings{}.compares_per_second;
   unsigned haproxy_threads = 1;
+  std::vector<std::string> force_from;
   std::uint64_t grace_s = 3;
 };
 
@@ -48,7 +52,7 @@ struct Folder {
   std::string root;
   std::string log() const { return root + "/log"; }
   std::string balancer() const { return root + "/haproxy"; }
-  std::string collector() const { return balancer() + "/collector"; }
+  std::string lines() const { return balancer() + "/lines.sock"; }
 };
 
 class Channels final : public control::Channels {
@@ -58,14 +62,21 @@ class Channels final : public control::Channels {
 
   /// @param input  takes an incident
   /// @param over   takes the key of one that is over
+  /// @param gone   takes channel and effect of a message that need not be sent again
   Result<void> open(const Clock& clock, std::function<void(rollout::What)> input,
-                    std::function<void(std::string)> over) {
+                    std::function<void(std::string)> over,
+                    std::function<void(std::string, std::uint64_t)> gone) {
     input_ = std::move(input);
     over_ = std::move(over);
+    gone_ = std::move(gone);
     for (const plan::Channel& channel : plan_.channels) {
       queues_.push_back(COVEY_TRY(notify::Queue::make(
-          channel, {}, clock, [this, &clock](const plan::Channel& c, bool dead, std::string why) {
+          channel, {}, clock,
+          [this, &clock](const plan::Channel& c, bool dead, std::string why) {
             tell_of(c, dead, why, clock.wall());
+          },
+          [this](const plan::Channel& c, const notify::Message& message) {
+            if (message.effect != 0) gone_(c.name, message.effect);
           })));
     }
     return {};
@@ -78,8 +89,26 @@ class Channels final : public control::Channels {
     threads_.clear();
   }
 
-  void post(const rollout::Notify& notify, std::uint64_t effect, Time at) override {
-    send({fmt::format("{}-{}", run_, effect), at, plan_.name, notify, link_}, nullptr);
+  std::vector<std::string> names() const override {
+    std::vector<std::string> out;
+    for (const plan::Channel& channel : plan_.channels) out.push_back(channel.name);
+    return out;
+  }
+  void post(const control::Note& note) override {
+    notify::Message message = make(fmt::format("{}-{}", run_, note.effect), note.at, note.what);
+    message.effect = note.effect;
+    for (const auto& queue : queues_) {
+      if (queue->channel().name == note.channel) queue->post(message);
+    }
+  }
+  void renew(const rollout::Notify& notify, Time at) override {
+    notify::Message message =
+        make(fmt::format("{}-incident-{}-{}", run_, notify.incident, at.time_since_epoch().count()),
+             at, notify);
+    message.renewal = true;
+    for (const auto& queue : queues_) {
+      if (queue->channel().kind == plan::Channel::Kind::kAlertmanager) queue->post(message);
+    }
   }
   std::vector<std::string> dead() const {
     std::vector<std::string> out;
@@ -98,30 +127,37 @@ class Channels final : public control::Channels {
                     {{"channel", queue->channel().name}, {"result", result}});
       }
     }
+    for (const auto& queue : queues_) {
+      out.gauge("covey_notification_channel_dead", "1 while nothing reaches the channel.",
+                queue->counters().dead ? 1 : 0, {{"channel", queue->channel().name}});
+    }
   }
 
  private:
-  void send(const notify::Message& message, const plan::Channel* but) {
-    for (const auto& queue : queues_) {
-      if (but == nullptr || queue->channel().name != but->name) queue->post(message);
-    }
+  notify::Message make(std::string id, Time at, rollout::Notify what) const {
+    notify::Message out;
+    out.id = std::move(id);
+    out.at = at;
+    out.plan = plan_.name;
+    out.what = std::move(what);
+    out.link = link_;
+    return out;
   }
   /// A dead channel is itself an alert on the others.
   void tell_of(const plan::Channel& channel, bool dead, const std::string& why, Time at) {
     fmt::print(stderr, "channel {}: {}\n", channel.name,
                dead ? "does not take messages: " + why : "takes messages again");
-    notify::Message message{
-        fmt::format("{}-channel-{}-{}", run_, channel.name, at.time_since_epoch().count()),
-        at,
-        plan_.name,
-        {},
-        link_};
-    message.what.severity = plan::Severity::kHigh;
-    message.what.title =
-        fmt::format("channel {} {}", channel.name, dead ? "is dead" : "lives again");
-    message.what.text = why;
-    message.what.resolved = !dead;
-    send(message, &channel);
+    rollout::Notify what;
+    what.severity = plan::Severity::kHigh;
+    what.title = fmt::format("channel {} {}", channel.name, dead ? "is dead" : "lives again");
+    what.text = why;
+    what.resolved = !dead;
+    const notify::Message message =
+        make(fmt::format("{}-channel-{}-{}", run_, channel.name, at.time_since_epoch().count()), at,
+             std::move(what));
+    for (const auto& queue : queues_) {
+      if (queue->channel().name != channel.name) queue->post(message);
+    }
     if (dead) {
       input_(rollout::ReportIncident{
           plan::Severity::kMedium, "channel/" + channel.name,
@@ -135,6 +171,7 @@ class Channels final : public control::Channels {
   std::string link_, run_;
   std::function<void(rollout::What)> input_;
   std::function<void(std::string)> over_;
+  std::function<void(std::string, std::uint64_t)> gone_;
   std::vector<std::unique_ptr<notify::Queue>> queues_;
   std::vector<std::jthread> threads_;
 };
@@ -172,16 +209,20 @@ class Checks final : public control::Checks {
 };
 
 nlohmann::ordered_json effective_config(const Options& o, const plan::Plan& plan) {
-  return {{"plan", o.plan},       {"begin", format_time(plan.begin())},
-          {"listen", o.listen},   {"balancer", plan.listen},
-          {"journal", o.journal}, {"tokens", o.tokens},
-          {"reports", o.reports}, {"collector", o.collector},
-          {"haproxy", o.haproxy}, {"haproxy_threads", o.haproxy_threads},
-          {"compare", o.compare}, {"compares_per_second", o.compares_per_second}};
-}
-
-std::string join(const http::Url& at) {
-  return fmt::format("{}:{}", at.host, at.port);
+  return {{"plan", o.plan},
+          {"begin", format_time(plan.begin())},
+          {"listen", o.listen},
+          {"balancer", plan.listen},
+          {"journal", o.journal},
+          {"tokens", o.tokens},
+          {"reports", o.reports},
+          {"haproxy", o.haproxy},
+          {"haproxy_threads", o.haproxy_threads},
+          {"compare", o.compare},
+          {"compares_per_second", o.compares_per_second},
+          {"force_from", o.force_from},
+          {"experiment", plan.impacts.experiment},
+          {"analyzer", plan.impacts.address}};
 }
 
 /// Everything a running control plane is made of, in the order in which it can be made. Members
@@ -207,6 +248,8 @@ class ControlPlane {
       std::jthread probe([this] { prober_->run_probe(); });
       std::jthread source;
       if (prometheus_) source = std::jthread([this] { prometheus_->run(); });
+      std::jthread experiment;
+      if (impacts_) experiment = std::jthread([this] { impacts_->run(); });
       std::jthread watcher([this] { watch_balancer(); });
       std::jthread io([this] { io_.run(); });
       outcome_ = controller_->run();
@@ -239,6 +282,12 @@ class ControlPlane {
       if (error)
         return fail(Errc::kFailed, fmt::format("can't make {}: {}", folder, error.message()));
     }
+    // Who reaches the sockets within sets the share, or says what was served.
+    std::filesystem::permissions(folder_.balancer(), std::filesystem::perms::owner_all, error);
+    if (error) {
+      return fail(Errc::kFailed,
+                  fmt::format("can't close {} to others: {}", folder_.balancer(), error.message()));
+    }
     log_ = COVEY_TRY(
         log::open_rocks_log(folder_.log(), log::Access::kReadWrite, log::RocksLimits{}, clock_));
     journal_ =
@@ -251,10 +300,16 @@ class ControlPlane {
     channels_.emplace(plan_, link, run_name_);
     COVEY_TRY_VOID(channels_->open(
         clock_, [this](rollout::What what) { controller_->submit(std::move(what)); },
-        [this](const std::string& key) { controller_->resolve(key, "notify"); }));
+        [this](const std::string& key) { controller_->resolve(key, "notify"); },
+        [this](std::string channel, std::uint64_t effect) {
+          controller_->gone(std::move(channel), effect);
+        }));
     balancer_.emplace(settings_.files);
-    controller_.emplace(plan_, control::Controller::Config{.reports = options_.reports}, *journal_,
-                        *balancer_, *channels_, checks_, clock_);
+    control::Controller::Config config;
+    config.reports = options_.reports;
+    config.telemetry_trouble = [this] { return prometheus_ ? prometheus_->trouble() : ""; };
+    controller_.emplace(plan_, std::move(config), *journal_, *balancer_, *channels_, checks_,
+                        clock_);
     return {};
   }
 
@@ -283,20 +338,9 @@ class ControlPlane {
     port_ = acceptor.local_endpoint().port();
     api_acceptor_.emplace(std::move(acceptor));
 
-    // The balancer's configuration names the collector's port, so a restart takes the same one.
-    http::Url collector = COVEY_TRY(http_address(options_.collector, "--collector"));
-    if (collector.port == 0) {
-      if (const auto kept = read_file(folder_.collector())) {
-        if (const auto before = http::parse_host_port(*kept)) collector = *before;
-      }
-    }
-    auto lines = http::listen(io_, collector.host, collector.port);
-    if (!lines && options_.collector.ends_with(":0")) lines = http::listen(io_, collector.host, 0);
-    if (!lines) return std::unexpected(lines.error());
-    collector.port = lines->local_endpoint().port();
-    settings_.collector = join(collector);
-    COVEY_TRY_VOID(haproxy::write_atomically(folder_.collector(), settings_.collector));
-    line_acceptor_.emplace(std::move(*lines));
+    const std::string lines = std::filesystem::absolute(folder_.lines()).string();
+    settings_.collector = "unix@" + lines;
+    line_acceptor_.emplace(COVEY_TRY(haproxy::listen_for_lines(io_, lines)));
     return {};
   }
 
@@ -310,8 +354,12 @@ class ControlPlane {
 
   Result<void> start_balancer() {
     const std::string at = std::filesystem::absolute(folder_.balancer()).string();
-    settings_.files = {at + "/admin.sock", at + "/split.map", at + "/forced.map"};
+    settings_.files = {at + "/admin.sock", at + "/split.map"};
     settings_.threads = options_.haproxy_threads;
+    settings_.trusted = options_.force_from;
+    if (const auto faults = settings_.validate(); !faults.empty()) {
+      return fail(Errc::kRejected, fmt::format("--force-from: {}", fmt::join(faults, "; ")));
+    }
     const auto how = COVEY_TRY(
         haproxy::ensure_running(plan_, settings_, {.path = options_.haproxy, .folder = at}));
     constexpr const char* kHow[] = {"adopted: it ran with this configuration",
@@ -322,26 +370,32 @@ class ControlPlane {
 
   Result<void> wire() {
     control::ApiConfig config;
+    config.reports = options_.reports;
     config.version = COVEY_VERSION;
     config.effective_config = effective_config(options_, plan_).dump();
     config.more_metrics = [this] { return own_metrics(); };
+    config.random = [](std::span<unsigned char> bytes) {
+      randombytes_buf(bytes.data(), bytes.size());
+    };
     api_.emplace(std::move(config), *controller_, *journal_, tokens_, clock_);
     server_.emplace(io_, std::move(*api_acceptor_), *api_, clock_, http::ServerLimits{});
+    haproxy::Receiver::Limits limits;
+    limits.owner = ::geteuid();
+    // Twice a slot a probe passes through the balancer.
+    limits.first_line =
+        std::max(limits.first_line, std::chrono::ceil<std::chrono::milliseconds>(2 * plan_.slot));
+    haproxy::Receiver::Handlers handlers;
+    // One source: two would count every request twice.
+    handlers.slots = [this](auto slots) {
+      if (!prometheus_) controller_->add_slots(std::move(slots));
+    };
+    // One of many: enough to choose from, and no lock per request.
+    handlers.served = [this](std::string_view learner, std::string_view segment) {
+      if (++served_ % 64 == 1) prober_->sample(learner, segment);
+    };
+    handlers.trouble = [](const std::string& why) { fmt::print(stderr, "{}\n", why); };
     receiver_.emplace(io_, std::move(*line_acceptor_), controller_->shape(), plan_.slot, clock_,
-                      haproxy::Receiver::Handlers{.slots =
-                                                      [this](auto slots) {
-                                                        // One source: two would count every request
-                                                        // twice.
-                                                        if (!prometheus_)
-                                                          controller_->add_slots(std::move(slots));
-                                                      },
-                                                  .served =
-                                                      [this](std::string_view learner) {
-                                                        // One of many: enough to choose from, and
-                                                        // no lock per request.
-                                                        if (++served_ % 64 == 1)
-                                                          prober_->sample(learner);
-                                                      }});
+                      limits, std::move(handlers));
     probes::Settings settings;
     settings.compare = options_.compare;
     settings.compares_per_second = options_.compares_per_second;
@@ -352,12 +406,18 @@ class ControlPlane {
       const auto seen = COVEY_TRY(balancer_->share());
       return std::pair{seen, controller_->view()->share_seen.value_or(plan::kEveryone + 1)};
     };
+    ports.share = [this] { return controller_->view()->share_seen; };
     ports.telemetry_gap = [this] { return telemetry_gap(); };
     ports.dead_channels = [this] { return channels_->dead(); };
     if (plan_.prometheus) {
       prometheus_ = COVEY_TRY(probes::Prometheus::make(
           plan_, controller_->shape(), clock_,
           [this](auto slots) { controller_->add_slots(std::move(slots)); }));
+    }
+    if (plan_.impacts.fetched()) {
+      impacts_ = COVEY_TRY(probes::Impacts::make(
+          plan_, clock_, [this](rollout::What what) { controller_->submit(std::move(what)); },
+          [this](const std::string& key) { controller_->resolve(key, "experiment"); }));
     }
     // Its addresses were read once already, by HAProxy.
     prober_ = std::move(*probes::Prober::make(plan_, settings, std::move(ports), clock_));
@@ -370,7 +430,7 @@ class ControlPlane {
     std::mutex mutex;
     std::condition_variable answered;
     bool done = false;
-    const bool posted = controller_->with_books([&](const control::Books& books) {
+    const auto posted = controller_->with_books([&](const control::Books& books) {
       const auto last = books.history.last();
       const auto window =
           last ? books.history.between(*last - books.plan.window, *last) : std::nullopt;
@@ -405,10 +465,22 @@ class ControlPlane {
     count("covey_telemetry_lines_lost_total", "Lines whose number never came.", c.lost);
     count("covey_telemetry_lines_late_total", "Lines after their slot was closed.", c.late);
     count("covey_telemetry_garbage_total", "Lines or frames that can't be read.", c.garbage);
+    count("covey_telemetry_refused_total",
+          "Connections to the telemetry socket that were not the balancer's.", c.refused);
+    if (prometheus_) {
+      out.gauge("covey_prometheus_source_ok", "1 while Prometheus tells a whole slot each time.",
+                prometheus_->trouble().empty() ? 1 : 0);
+    }
     count("covey_probes_total", "Health probes through the balancer.", p.probes);
     count("covey_probes_failed_total", "Those without a good answer.", p.probes_failed);
-    count("covey_compared_total", "Learners asked of both services.", p.compared);
-    count("covey_differed_total", "Those who were answered differently.", p.differed);
+    for (const auto& [segment, seen] : p.segments) {
+      out.counter("covey_compared_total", "Learners asked of both services.",
+                  static_cast<double>(seen.compared), {{"segment", segment}});
+    }
+    for (const auto& [segment, seen] : p.segments) {
+      out.counter("covey_differed_total", "Those who were answered differently.",
+                  static_cast<double>(seen.differed), {{"segment", segment}});
+    }
     return out.text();
   }
 
@@ -446,6 +518,7 @@ class ControlPlane {
     controller_->stop();
     prober_->stop();
     if (prometheus_) prometheus_->stop();
+    if (impacts_) impacts_->stop();
     {
       const std::lock_guard lock(watch_mutex_);
     }
@@ -471,7 +544,9 @@ class ControlPlane {
   std::optional<control::Controller> controller_;
   std::unique_ptr<probes::Prober> prober_;
   std::unique_ptr<probes::Prometheus> prometheus_;
-  std::optional<http::Acceptor> api_acceptor_, line_acceptor_;
+  std::unique_ptr<probes::Impacts> impacts_;
+  std::optional<http::Acceptor> api_acceptor_;
+  std::optional<haproxy::LineAcceptor> line_acceptor_;
   std::optional<control::Api> api_;
   std::optional<http::HttpServer> server_;
   std::optional<haproxy::Receiver> receiver_;
@@ -528,16 +603,16 @@ void add_control(CLI::App& app, Run& run) {
                    "When the calendar begins: as-written, now, or a time; chosen at the first "
                    "start and kept")
       ->capture_default_str();
-  command
-      ->add_option("--collector", options->collector,
-                   "HOST:PORT that takes the balancer's lines; port 0 takes a free one and "
-                   "keeps it")
-      ->capture_default_str();
   command->add_option("--haproxy", options->haproxy, "The balancer's program")
       ->capture_default_str();
   command->add_option("--haproxy-threads", options->haproxy_threads, "Its threads")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();
+  command
+      ->add_option("--force-from", options->force_from,
+                   "Addresses or networks whose X-Covey-Arm puts a request on an arm, "
+                   "comma-separated; nobody's by default")
+      ->delimiter(',');
   command
       ->add_option("--compare", options->compare,
                    "What is asked of both services and compared, for learners just served")

@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/csv_cell.h"
+#include "app/experiment_analysis.h"
 #include "app/experiment_file.h"
 #include "app/progress.h"
 #include "app/record_reader.h"
@@ -145,21 +146,18 @@ Result<Exit> analyze(const AnalyzeOptions& options) {
   auto store = COVEY_TRY(Store::open_log(options.store, log::Access::kReadOnly));
   const std::optional<Time> until =
       options.store.as_of == "now" ? std::optional(store->clock.wall()) : as_of;
-  experiment::Collection collection(e, until);
-  for (const bool first : {true, false}) {
-    Progress bar(store->clock, first ? "finding who took part" : "adding up what they did");
-    COVEY_TRY_VOID(read_batches(
-        *store->log, *store->pool,
-        [&](std::span<const events::Batch* const> batches) {
-          first ? collection.find_exposures(batches, *store->pool)
-                : collection.add_values(batches, *store->pool);
-        },
-        [&](std::uint64_t done, std::uint64_t total) {
-          bar.update(done, total, grouped(done) + " records");
-        }));
-  }
-  collection.finish(*store->pool);
-  const Analysis analysis = COVEY_TRY(experiment::analyze(e, collection, *store->pool));
+  std::optional<Progress> bar;
+  const char* shown = nullptr;
+  const auto tell = [&](const char* what, std::uint64_t done, std::uint64_t total) {
+    if (what != shown) {
+      bar.reset();
+      bar.emplace(store->clock, what);
+      shown = what;
+    }
+    bar->update(done, total, grouped(done) + " records");
+  };
+  const Analysis analysis = COVEY_TRY(analyze_log(e, until, *store->log, *store->pool, tell));
+  bar.reset();
   if (!options.report.empty()) {
     std::ofstream out(options.report, std::ios::binary);
     out << to_html(analysis);
@@ -206,6 +204,25 @@ Result<Exit> assign(const std::string& file) {
 }
 
 }  // namespace
+
+Result<experiment::Analysis> analyze_log(
+    const experiment::Experiment& experiment, std::optional<Time> until, const log::Log& log,
+    Parallel& parallel,
+    const std::function<void(const char*, std::uint64_t, std::uint64_t)>& progress) {
+  experiment::Collection collection(experiment, until);
+  for (const bool first : {true, false}) {
+    const char* what = first ? "finding who took part" : "adding up what they did";
+    COVEY_TRY_VOID(read_batches(
+        log, parallel,
+        [&](std::span<const events::Batch* const> batches) {
+          first ? collection.find_exposures(batches, parallel)
+                : collection.add_values(batches, parallel);
+        },
+        [&](std::uint64_t done, std::uint64_t total) { progress(what, done, total); }));
+  }
+  collection.finish(parallel);
+  return experiment::analyze(experiment, collection, parallel);
+}
 
 Result<Experiment> read_experiment(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

@@ -5,6 +5,7 @@
 #include <future>
 #include <mutex>
 #include <thread>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -352,7 +353,8 @@ Result<Exit> import(const Options& options) {
   auto store = COVEY_TRY(Store::open(options.store, log::Access::kReadWrite));
   const auto started = store->clock.now();
   analyzer::Analyzer& analyzer = *store->analyzer;
-  std::jthread ingest([&] { analyzer.run_ingest(); });
+  // What it fails of, every submission is answered with.
+  std::jthread ingest([&] { std::ignore = analyzer.run_ingest(); });
   Importer importer(options, *store);
   auto receipt = importer.run();
   analyzer.stop();

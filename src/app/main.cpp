@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   add_control(cli, run);
   add_rollout(cli, run);
   add_load(cli, run);
+  add_scale_test(cli, run);
 
   try {
     cli.parse(argc, argv);

@@ -68,7 +68,7 @@ Json to_json(const Plan& plan, const plan::Checked& checked) {
 }
 
 void print_gates(const plan::Checked& checked) {
-  fmt::print("  {:<10} {:<30} {:>10} {:>10}   {}\n", "stage", "criterion", "needs", "expects",
+  fmt::print("  {:<20} {:<30} {:>10} {:>10}   {}\n", "phase", "criterion", "needs", "expects",
              "can it be decided?");
   for (const Decidability& gate : checked.gates) {
     const bool counted = gate.verdict != Decidability::Verdict::kNotCounted;
@@ -83,7 +83,11 @@ void print_gates(const plan::Checked& checked) {
                             : ", however long it runs";
     }
     if (!gate.note.empty()) answer += (answer.empty() ? "" : "; ") + gate.note;
-    fmt::print("  {:<10} {:<30} {:>10} {:>10}   {}\n", gate.stage, gate.criterion.text,
+    if (!counted && gate.criterion.text.size() > 30) {  // people's own words
+      fmt::print("  {:<20} {}\n  {:<20} {}\n", gate.stage, gate.criterion.text, "", answer);
+      continue;
+    }
+    fmt::print("  {:<20} {:<30} {:>10} {:>10}   {}\n", gate.stage, gate.criterion.text,
                gate.needed ? about(*gate.needed) : "", counted ? about(gate.expected) : "", answer);
   }
 }

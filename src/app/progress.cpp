@@ -27,8 +27,13 @@ void Progress::update(std::uint64_t done, std::uint64_t total, std::string_view 
   }
   last_ = now;
   drawn_ = true;
-  const double share =
-      total == 0 ? 0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
+  if (total == 0) {
+    const char* const form = terminal_ ? "\r{}: {} ({})\x1b[K" : "{}: {} ({})\n";
+    fmt::print(stderr, fmt::runtime(form), what_, grouped(done), note);
+    std::fflush(stderr);
+    return;
+  }
+  const double share = std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   if (!terminal_) {
     fmt::print(stderr, "{}: {:.0f} % ({})\n", what_, share * 100, note);
     return;

@@ -19,7 +19,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `done` of `total`; `note` stands behind the bar ("3.1 M rows, 820 k/s").
+  /// `done` of `total`, 0 where that has no end; `note` stands behind the bar ("3.1 M rows, 820
+  /// k/s").
   void update(std::uint64_t done, std::uint64_t total, std::string_view note);
   /// Ends the line.
   void finish();

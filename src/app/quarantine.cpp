@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <thread>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -150,7 +151,7 @@ Result<Exit> replay(const Options& options) {
   };
   // A row goes in and leaves the quarantine in one step, so a crash between loses neither; one
   // that fails again is put back under the same key with its new reason.
-  std::jthread ingest([&] { analyzer.run_ingest(); });
+  std::jthread ingest([&] { std::ignore = analyzer.run_ingest(); });
   Result<void> submitted;
   for (std::size_t i = 0; i < entries.size() && submitted; ++i) {
     std::vector<std::string> erases;

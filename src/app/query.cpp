@@ -159,7 +159,7 @@ Result<Exit> discover(const DiscoverOptions& options) {
   const auto run = COVEY_TRY(analyzer.discover(wanted, *store->pool, options.save));
   if (options.save) {
     analyzer.stop();
-    analyzer.run_ingest();  // writes what discover() queued
+    COVEY_TRY_VOID(analyzer.run_ingest());  // writes what discover() queued
   }
   if (options.json) {
     auto out = analyzer::to_json(*run);

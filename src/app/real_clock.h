@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ctime>
+
 #include "base/clock.h"
 
 namespace covey::app {
@@ -14,5 +16,12 @@ class RealClock final : public Clock {
     return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
   }
 };
+
+/// What the calling thread has used of a processor since it began.
+inline std::chrono::nanoseconds thread_cpu() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
 
 }  // namespace covey::app

@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string url = "http://127.0.0.1:8090", token_file;
-  std::string stage, at, reason, share, kind, subject, name;
+  std::string stage, at, reason, share, kind, subject, name, report;
   std::uint64_t incident = 0;
   bool json = false, once = false, instead = false, html = false;
 };
@@ -93,6 +93,20 @@ Result<Exit> command(const Options& options, const char* kind) {
   if (!options.at.empty()) body["start"] = options.at;
   if (!options.share.empty()) body["share"] = COVEY_TRY(config::parse_percent(options.share));
   return act(options, "POST", "/v1/rollout/commands", body);
+}
+
+/// An approval, an override or a withdrawal, of the attempt that is under way as it is given.
+Result<Exit> approval(const Options& options, const char* flag) {
+  const auto answer = COVEY_TRY(ask(options, {.target = "/v1/rollout"}));
+  const Json status = Json::parse(answer.body, nullptr, false);
+  if (!status.is_object() || !status.contains("attempt")) {
+    return fail(Errc::kFailed, "the status names no attempt: is `covey control` running there?");
+  }
+  Json body = {{"stage", options.stage}, {"attempt", status["attempt"]}};
+  if (flag != nullptr) body[flag] = true;
+  if (!options.reason.empty()) body["reason"] = options.reason;
+  if (!options.report.empty()) body["report"] = options.report;
+  return act(options, "POST", "/v1/rollout/approvals", body);
 }
 
 // ---- Status
@@ -268,24 +282,30 @@ Result<Exit> report(const Options& options) {
 }
 
 Result<Exit> journal(const Options& options) {
-  const auto answer = COVEY_TRY(ask(options, {.target = "/v1/rollout/journal?limit=10000"}));
-  if (options.json) {
-    fmt::print("{}", answer.body);
-    return Exit::kDone;
-  }
-  std::string_view rest = answer.body;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const Json record = Json::parse(rest.substr(0, end), nullptr, false);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!record.is_object()) continue;
-    for (const Json& d : record.value("decisions", Json::array())) {
-      fmt::print("{:>7}  {}  {:<20} {:<12} {:>6}  {}\n", record.value("number", 0),
-                 d.value("at", "").substr(0, 19), d.value("phase", ""), d.value("decision", ""),
-                 share_text(d.value("share", Json())), d.value("cause", ""));
+  for (std::uint64_t after = 0;;) {
+    const auto answer = COVEY_TRY(
+        ask(options, {.target = fmt::format("/v1/rollout/journal?limit=1000&after={}", after)}));
+    if (answer.body.empty()) return Exit::kDone;
+    std::string_view rest = answer.body;
+    while (!rest.empty()) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      const Json record = Json::parse(line, nullptr, false);
+      if (!record.is_object())
+        return fail(Errc::kCorrupt,
+                    "the answer is no journal: is this the address of `covey control`?");
+      after = record.value("number", after + 1);
+      if (options.json) {
+        fmt::print("{}\n", line);
+        continue;
+      }
+      for (const Json& d : record.value("decisions", Json::array())) {
+        fmt::print("{:>7}  {}  {:<20} {:<12} {:>6}  {}\n", record.value("number", 0),
+                   d.value("at", "").substr(0, 19), d.value("phase", ""), d.value("decision", ""),
+                   share_text(d.value("share", Json())), d.value("cause", ""));
+      }
     }
   }
-  return Exit::kDone;
 }
 
 }  // namespace
@@ -315,14 +335,14 @@ void add_rollout(CLI::App& app, Run& run) {
   add("status", "Where it stands; on a terminal a live view", [o] {
     return status(*o);
   })->add_flag("--once", o->once, "Print it once");
-  CLI::App* one = add("approve", "Approve a stage in your role", [o] {
-    Json body = {{"stage", o->stage}};
-    if (o->instead) body["override"] = true;
-    if (!o->reason.empty()) body["reason"] = o->reason;
-    return act(*o, "POST", "/v1/rollout/approvals", body);
-  });
-  reason(one)->add_option("STAGE", o->stage)->required();
+  CLI::App* one = add("approve", "Approve a stage in your role; a later one in advance",
+                      [o] { return approval(*o, o->instead ? "override" : nullptr); });
+  reason(one)->add_option("STAGE", o->stage, "Or a gate of the calendar")->required();
+  one->add_option("--report", o->report, "Of a gate: the report that you decide on");
   one->add_flag("--override", o->instead, "Stand in for the approvals that are missing");
+  one = add("no-go", "Withdraw your role's approval of a stage, or refuse it",
+            [o] { return approval(*o, "withdraw"); });
+  reason(one)->add_option("STAGE", o->stage)->required();
   reason(
       add("hold", "Advance nothing until somebody resumes", [o] { return command(*o, "hold"); }));
   reason(add("resume", "Lift a hold, a reduction, or give a held gate more time",

@@ -12,10 +12,14 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/experiment_analysis.h"
+#include "app/experiment_file.h"
 #include "app/files.h"
 #include "app/formats.h"
 #include "app/progress.h"
 #include "app/store.h"
+#include "experiment/report.h"
+#include "experiment/wording.h"
 #include "http/server.h"
 #include "service/drill.h"
 #include "service/routes/api.h"
@@ -28,8 +32,11 @@ namespace asio = boost::asio;
 struct Options {
   StoreOptions store;
   std::string listen = "127.0.0.1:8080", xapi_map, k = "auto", drill;
+  std::vector<std::string> experiments;
+  std::uint64_t analyze_s = 300;
   std::uint64_t seed = 1, rediscover_s = 300, grace_s = 10, queue_mib = 256;
   std::uint64_t snapshot_events = analyzer::Limits{}.snapshot_events;
+  double link_mbit = 0;
 };
 
 struct Address {
@@ -58,10 +65,17 @@ Result<Address> parse_address(const std::string& text) {
   return Address{host, static_cast<std::uint16_t>(port)};
 }
 
+// Discovery fills every core for a second; who asks or sends events meanwhile comes first.
+constexpr int kBehind = 10;
+
 /// One thread for what takes long, so that look-ups never share theirs with it.
 class Background {
  public:
-  Background() : thread_([this] { work(); }) {}
+  Background()
+      : thread_([this] {
+          step_back(kBehind);
+          work();
+        }) {}
   ~Background() {
     {
       const std::lock_guard lock(mutex_);
@@ -109,10 +123,13 @@ std::string effective_config(const Options& o, unsigned threads) {
       {"queue_mib", o.queue_mib},
       {"snapshot_events", o.snapshot_events},
       {"rediscover_s", o.rediscover_s},
+      {"experiments", o.experiments},
+      {"analyze_s", o.analyze_s},
       {"k", o.k},
       {"seed", o.seed},
       {"xapi_map", o.xapi_map.empty() ? "built-in" : o.xapi_map},
       {"grace_s", o.grace_s},
+      {"link_speed_mbit", o.link_mbit},
   };
   return out.dump();
 }
@@ -122,22 +139,32 @@ std::string effective_config(const Options& o, unsigned threads) {
 class Service {
  public:
   Service(const Options& options, service::ApiConfig config, http::Acceptor acceptor,
-          std::unique_ptr<asio::io_context> io)
+          std::unique_ptr<asio::io_context> io, std::vector<experiment::Experiment> experiments)
       : options_(options),
         threads_(thread_count(options.store.threads)),
         io_(std::move(io)),
         ingest_pool_(threads_),
-        discovery_pool_(threads_),
-        api_(std::move(config), door_, clock_, discovery_pool_,
-             [this](std::function<void()> task) { background_.post(std::move(task)); }),
+        discovery_pool_(threads_, kBehind),
+        api_(
+            std::move(config), door_, clock_, discovery_pool_,
+            [this](std::function<void()> task) { background_.post(std::move(task)); },
+            [this](std::function<void()> task) { readers_.post(std::move(task)); }),
         driller_(api_),
         server_(*io_, std::move(acceptor),
                 options.drill.empty() ? static_cast<http::Handler&>(api_) : driller_, clock_,
                 http::ServerLimits{}),
         signals_(*io_, SIGINT, SIGTERM),
+        experiments_(std::move(experiments)),
         timer_(*io_),
+        analysis_timer_(*io_),
         drill_timer_(*io_) {
     api_.watch(server_.counters());
+    for (const experiment::Experiment& e : experiments_) {
+      service::ExperimentView view;
+      view.name = e.name;
+      view.question = e.question;
+      api_.experiments().put(std::move(view));
+    }
     if (!options.drill.empty()) watch_drill();
   }
 
@@ -182,6 +209,7 @@ class Service {
   void stop(std::chrono::seconds grace) {
     door_.drain();
     timer_.cancel();
+    analysis_timer_.cancel();
     drill_timer_.cancel();
     server_.stop(grace);
     // The signal set alone must not keep the context running.
@@ -229,12 +257,20 @@ class Service {
       asio::post(*io_, [this] { stop(std::chrono::seconds(0)); });
       return;
     }
-    ingest_ = std::jthread([this] { analyzer_->run_ingest(); });
+    ingest_ = std::jthread([this] {
+      const auto done = analyzer_->run_ingest();
+      if (done) return;
+      failure_ = done.error();
+      asio::post(*io_, [this] { stop(std::chrono::seconds(0)); });
+    });
     door_.open(*analyzer_);
     fmt::print(stderr, "ready: {} learners, engine {}, as of {}\n",
                grouped(analyzer_->engine().learners()), options_.store.engine,
                options_.store.as_of == "now" ? "now" : format_time(analyzer_->as_of()));
-    asio::post(*io_, [this] { rediscover_after(std::chrono::seconds(0)); });
+    asio::post(*io_, [this] {
+      rediscover_after(std::chrono::seconds(0));
+      if (!experiments_.empty()) analyze_after(std::chrono::seconds(0));
+    });
   }
 
   Result<void> open() {
@@ -274,6 +310,45 @@ class Service {
     });
   }
 
+  void analyze_after(std::chrono::seconds delay) {
+    if (stopping_) return;
+    analysis_timer_.expires_after(delay);
+    analysis_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error || stopping_) return;
+      background_.post([this] {
+        for (const experiment::Experiment& e : experiments_) {
+          if (!stopping_) analyze(e);
+        }
+        asio::post(*io_, [this] { analyze_after(std::chrono::seconds(options_.analyze_s)); });
+      });
+    });
+  }
+
+  void analyze(const experiment::Experiment& e) {
+    const auto began = clock_.now();
+    const auto before = api_.experiments().find(e.name);
+    service::ExperimentView view = *before;
+    const auto analysis =
+        analyze_log(e, analyzer_->as_of(), *log_, discovery_pool_, [](auto...) {});
+    if (!analysis) {
+      // Said once, not at every attempt.
+      if (view.fault != analysis.error().message) {
+        fmt::print(stderr, "experiment {}: {}\n", e.name, analysis.error().message);
+      }
+      view.fault = analysis.error().message;
+    } else {
+      view.fault.clear();
+      view.decision = std::string(experiment::name(analysis->decision));
+      view.verdict = analysis->verdict;
+      view.json = to_json(*analysis);
+      view.html = to_html(*analysis);
+      view.as_of = analysis->as_of;
+      view.made = clock_.wall();
+      view.took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - began);
+    }
+    api_.experiments().put(std::move(view));
+  }
+
   const Options& options_;
   unsigned threads_;
   RealClock clock_;
@@ -283,11 +358,12 @@ class Service {
   std::unique_ptr<analyzer::Analyzer> analyzer_;
   service::Door door_;
   service::Api api_;
-  Background background_;
+  Background background_, readers_;
   service::Driller driller_;
   http::HttpServer server_;
   asio::signal_set signals_;
-  asio::steady_timer timer_, drill_timer_;
+  std::vector<experiment::Experiment> experiments_;
+  asio::steady_timer timer_, analysis_timer_, drill_timer_;
   std::string drill_text_;
   std::optional<Error> failure_;
   std::atomic<bool> stopping_{false};
@@ -303,15 +379,27 @@ Result<Exit> serve(const Options& options) {
   config.effective_config = effective_config(options, thread_count(options.store.threads));
   config.xapi = COVEY_TRY(load_xapi_mapping(options.xapi_map));
   config.discovery.seed = options.seed;
+  config.link_bytes_per_second = options.link_mbit * 1e6 / 8;
   if (options.k != "auto") config.discovery.k = static_cast<std::uint32_t>(std::stoul(options.k));
   if (const auto faults = config.validate(); !faults.empty()) {
     return fail(Errc::kRejected, fmt::format("{}", fmt::join(faults, "; ")));
+  }
+  std::vector<experiment::Experiment> experiments;
+  for (const std::string& file : options.experiments) {
+    experiments.push_back(COVEY_TRY(read_experiment(file)));
+    const auto same =
+        std::ranges::count(experiments, experiments.back().name, &experiment::Experiment::name);
+    if (same > 1) {
+      return fail(Errc::kRejected, fmt::format("{}: another file has the experiment {}, too", file,
+                                               experiments.back().name));
+    }
   }
   fmt::print(stderr, "configuration {}\n", config.effective_config);
   auto io =
       std::make_unique<asio::io_context>(static_cast<int>(thread_count(options.store.threads)));
   auto acceptor = COVEY_TRY(http::listen(*io, address.host, address.port));
-  Service service(options, std::move(config), std::move(acceptor), std::move(io));
+  Service service(options, std::move(config), std::move(acceptor), std::move(io),
+                  std::move(experiments));
   return service.run();
 }
 
@@ -347,6 +435,14 @@ void add_serve(CLI::App& app, Run& run) {
       ->add_option("--rediscover", options->rediscover_s,
                    "Seconds between discoveries; 0: only at start and when asked")
       ->capture_default_str();
+  command
+      ->add_option("--experiment", options->experiments,
+                   "File of an experiment to analyse and serve at /v1/experiments; again for more")
+      ->type_name("FILE");
+  command
+      ->add_option("--analyze", options->analyze_s, "Seconds between analyses of the experiments")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--k", options->k, "Number of cohorts: auto or 3 to 8")
       ->check([](const std::string& text) {
         return text == "auto" ? std::string() : CLI::Range(3, 8)(const_cast<std::string&>(text));
@@ -354,6 +450,12 @@ void add_serve(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Seed of discovery")->capture_default_str();
   command->add_option("--xapi-map", options->xapi_map, "Table from xAPI verbs to event types");
+  command
+      ->add_option("--link-speed", options->link_mbit,
+                   "Mbit/s that this machine's network links can carry together, where the kernel "
+                   "does not know (a virtual machine). 0: as the kernel says")
+      ->check(CLI::Range(0.0, 1e7))
+      ->capture_default_str();
   command->add_option("--drill", options->drill,
                       "For drills only: while this file exists, misbehave as it says, such as "
                       "\"latency=300ms errors=20% segment=europe\"");

@@ -1,9 +1,22 @@
 #include "app/thread_pool.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 namespace covey::app {
 
-ThreadPool::ThreadPool(unsigned width) {
-  for (unsigned i = 1; i < width; ++i) threads_.emplace_back([this] { work(); });
+void step_back(int niceness) {
+  // Linux keeps it for each thread apart. That it may fail does no harm.
+  if (niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+}
+
+ThreadPool::ThreadPool(unsigned width, int niceness) {
+  for (unsigned i = 1; i < width; ++i) {
+    threads_.emplace_back([this, niceness] {
+      step_back(niceness);
+      work();
+    });
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -11,11 +11,15 @@
 
 namespace covey::app {
 
+/// Has the kernel prefer other threads to this one, as nice(1) says: 0 is usual, 19 the last.
+void step_back(int niceness);
+
 /// Threads for Parallel. The caller of run() works too, so width 1 has no thread of its own.
 /// run() may be called from several threads; the second waits for the first.
 class ThreadPool final : public Parallel {
  public:
-  explicit ThreadPool(unsigned width);
+  /// @param niceness  of its own threads, not of whoever calls run()
+  explicit ThreadPool(unsigned width, int niceness = 0);
   ~ThreadPool() override;
   unsigned width() const override { return static_cast<unsigned>(threads_.size()) + 1; }
   void run(std::size_t count, const std::function<void(std::size_t)>& task) override;
