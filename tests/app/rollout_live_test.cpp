@@ -452,7 +452,8 @@ TEST_F(Live, SurvivesABalancerThatDiesAndLinesThatNeverCome) {
   ASSERT_TRUE(running("ramp", 6)) << trouble();
 
   const auto missing_s = [&] {
-    for (const Json& phase : status()["phases"]) {
+    const Json now = status();
+    for (const Json& phase : now["phases"]) {
       if (phase["name"] == "ramp") return phase.value("missing_s", 0.0);
     }
     return 0.0;

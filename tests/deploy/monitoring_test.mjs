@@ -36,9 +36,8 @@ async function exercise() {
         body: event('again') + event(`new-${i}`) + '{"id":"bad"}\n' })
       assert.equal(answer.status, 200, await answer.text())
     }
-    const [address, port] = readFileSync(rig.path('control/haproxy/collector'), 'utf8').trim().split(':')
     await new Promise((done, failed) => {
-      const stranger = connect(Number(port), address, () => stranger.end('GET / HTTP/1.1\r\n\r\n'))
+      const stranger = connect({ path: rig.path('control/haproxy/lines.sock') }, () => stranger.end('GET / HTTP/1.1\r\n\r\n'))
       stranger.on('close', done).on('error', failed).resume()
     })
     await pause(2_000)
