@@ -2,6 +2,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { capital, clock, duration, words } from './format'
+import { usePast } from './history'
 import type { Incident, Plan, Severity, Status } from './model'
 import { type Ask, Badge, Confirm, Empty, Time, type Tone } from './parts'
 import { act, myRole, serverNow, useStore, useTick } from './store'
@@ -13,9 +14,10 @@ export function IncidentsPage(): JSX.Element {
   const { status, plan } = useStore()
   useTick(1_000)
   const [ask, setAsk] = useState<Ask | null>(null)
+  const { incidents, fault } = usePast(status, null, null)
   if (!status || !plan) return <Empty>Waiting for the first status …</Empty>
-  const open = status.incidents.filter((i) => !i.resolved)
-  const past = status.incidents.filter((i) => i.resolved)
+  const open = incidents.filter((i) => !i.resolved)
+  const past = incidents.filter((i) => i.resolved)
   return (
     <>
       <section class="bar-head">
@@ -34,6 +36,7 @@ export function IncidentsPage(): JSX.Element {
       </section>
       <section aria-labelledby="past">
         <h2 id="past">Past</h2>
+        {fault !== '' && <p class="fault" role="alert">What is older than the newest fifty was not read: {fault}</p>}
         {past.length === 0 && <Empty>None yet.</Empty>}
         {past.map((i) => <One key={i.id} incident={i} status={status} plan={plan} onAsk={setAsk} />)}
       </section>

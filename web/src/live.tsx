@@ -3,6 +3,7 @@ import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { Chart, type Line, type Mark } from './chart'
 import { clock, count, duration, kNone, latency, measured, percent, rate, signed } from './format'
+import { usePast } from './history'
 import type { ArmFigures, Rule, Window } from './model'
 import { Empty, Key, Time } from './parts'
 import { perThousand, stepFor, useSeries, type Series } from './series'
@@ -44,14 +45,12 @@ export function LivePage(): JSX.Element {
     setSpan(Math.round(next))
   }
 
-  const marks = useMemo<Mark[]>(() => {
-    if (!status) return []
-    return [
-      ...status.incidents.map((i): Mark => ({ at: Date.parse(i.opened), letter: `#${i.id}`, kind: 'incident' })),
-      ...status.decisions.filter((d) => kMarked.has(d.decision))
-        .map((d): Mark => ({ at: Date.parse(d.at), letter: `${percent(d.share)}`, kind: 'deployment' })),
-    ]
-  }, [status?.incidents.length, status?.decisions[0]?.at])
+  const past = usePast(status, last - span * 1000, end)
+  const deployments = past.decisions.filter((d) => kMarked.has(d.decision))
+  const marks = useMemo<Mark[]>(() => [
+    ...past.incidents.map((i): Mark => ({ at: Date.parse(i.opened), letter: `#${i.id}`, kind: 'incident' })),
+    ...deployments.map((d): Mark => ({ at: Date.parse(d.at), letter: `${percent(d.share)}`, kind: 'deployment' })),
+  ], [past.incidents.length, past.decisions.length, past.decisions[0]?.at])
 
   if (!status || !plan) return <Empty>Waiting for the first status …</Empty>
   const phase = plan.phases.find((p) => p.name === status.phase)
@@ -104,11 +103,13 @@ export function LivePage(): JSX.Element {
       <section aria-labelledby="marked">
         <h2 id="marked">Marked on the time axis</h2>
         {marks.length === 0 && <Empty>Nothing has happened yet.</Empty>}
+        {past.fault !== '' && <p class="fault" role="alert">What is older than the newest fifty was not read: {past.fault}</p>}
+        {past.more && <p class="muted small">The newest thousand decisions of this time; the journal has the rest.</p>}
         <ul class="plain marks">
-          {status.incidents.map((i) => (
+          {past.incidents.map((i) => (
             <li><span class="letter trouble">#{i.id}</span> <Time at={i.opened} /> {i.severity} incident: <a href="#/incidents">{i.title}</a></li>
           ))}
-          {status.decisions.filter((d) => kMarked.has(d.decision)).map((d) => (
+          {deployments.map((d) => (
             <li><span class="letter">{percent(d.share)}</span> <Time at={d.at} /> {d.decision.replace('_', ' ')}: {d.cause}</li>
           ))}
         </ul>

@@ -6,6 +6,7 @@ import { Calendar } from './calendar'
 import {
   capital, clock, count, duration, latency, measured, measureName, kNone, percent, rate, signed, words,
 } from './format'
+import { usePast } from './history'
 import type { ArmFigures, Evidence, Figures, Incident, Phase, Plan, PlanPhase, Rule, Status, Window } from './model'
 import { type Ask, Badge, Bar, Confirm, Empty, Key, Spark, Time, type Tone } from './parts'
 import { kNoSeries, perThousand, readings, type Series, stepFor, useSeries } from './series'
@@ -530,7 +531,8 @@ const kDecisions: Record<string, Tone> = {
 
 function Decisions({ status }: { status: Status }): JSX.Element {
   const [all, setAll] = useState(false)
-  const shown = all ? status.decisions : status.decisions.slice(0, 12)
+  const past = usePast(all ? status : null, null, null)
+  const shown = all ? past.decisions : status.decisions.slice(0, 12)
   return (
     <section aria-labelledby="decisions">
       <h2 id="decisions">Decisions <span class="window">newest first; {count(status.journal.records)} records in the journal</span></h2>
@@ -545,8 +547,10 @@ function Decisions({ status }: { status: Status }): JSX.Element {
           </li>
         ))}
       </ol>
+      {past.fault !== '' && <p class="fault" role="alert">Older ones were not read: {past.fault}</p>}
+      {all && past.more && <p class="muted small">The newest thousand; <a href="/v1/rollout/journal">the journal</a> has the rest.</p>}
       {status.decisions.length > 12 && (
-        <button class="small" onClick={() => setAll(!all)}>{all ? 'Fewer' : `All ${status.decisions.length}`}</button>
+        <button class="small" onClick={() => setAll(!all)}>{all ? 'Fewer' : 'All of them'}</button>
       )}
     </section>
   )

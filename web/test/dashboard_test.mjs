@@ -444,6 +444,15 @@ async function stream(rig, browser) {
   await browser.screenshot(night, 'incident-steps')
   await night.context().close()
 
+  // What a status has no room for comes from the journal.
+  for (let i = 0; i < 60; ++i) fake.push()
+  const whole = await browser.window()
+  await whole.goto(fake.address + '/')
+  await whole.getByRole('button', { name: 'All of them' }).click()
+  await until('older decisions are listed', async () => (await whole.locator('.decisions li').count()) > 60, 30)
+  assert.match(await whole.locator('.decisions .cause').last().innerText(), /^look 1$/)
+  await whole.context().close()
+
   fake.slot = 1
   await leftOpen(fake, browser)
   await analyzerAway(rig, browser)

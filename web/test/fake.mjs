@@ -85,7 +85,7 @@ export class Fake {
         // The shift has changed since: neither is on duty now.
         calls: [{ at: time(now - 900_000), person: 'Olga' }, { at: time(now - 300_000), person: 'Vera' }], acknowledged: null, resolved: null, evidence: [],
       })),
-      decisions: this.#decisions, journal: { records: 100 + n, head: 'ab'.repeat(32) },
+      decisions: this.#decisions.slice(0, 50), journal: { records: 100 + n, head: 'ab'.repeat(32) },
     }
   }
 
@@ -105,7 +105,7 @@ export class Fake {
   /** One status to every stream, with a decision more. */
   push() {
     this.#told += 1
-    this.#decisions = [{ at: time(Date.now()), phase: 'canary', decision: 'continue', share: 0.05, cause: `look ${this.#told}` }, ...this.#decisions].slice(0, 50)
+    this.#decisions = [{ at: time(Date.now()), phase: 'canary', decision: 'continue', share: 0.05, cause: `look ${this.#told}` }, ...this.#decisions]
     this.#say(`event: rollout\ndata: ${JSON.stringify(this.status())}\n\n`)
   }
   alive() {
@@ -158,6 +158,12 @@ export class Fake {
     if (path === '/v1/rollout') return json(this.status())
     if (path === '/v1/rollout/plan') return json(this.plan())
     if (path === '/v1/session') return json({ person: null, role: null })
+    if (path === '/v1/rollout/history') {
+      const from = query.has('from') ? Date.parse(query.get('from')) : 0
+      const within = this.#decisions.filter((d) => Date.parse(d.at) > from)
+      const limit = Number(query.get('limit') ?? 200)
+      return json({ decisions: within.slice(0, limit), incidents: [], more: within.length > limit })
+    }
     if (path === '/v1/rollout/reports') return json({ reports: [] })
     if (path === '/v1/rollout/telemetry') {
       const from = Date.parse(query.get('from'))
