@@ -203,6 +203,50 @@ Section incidents_section(const Books& books, Time since) {
   return out;
 }
 
+/// Gates that people decide, and on which report each did.
+void add_gates(const Books& books, Report& out) {
+  Table table{{"gate", "due (UTC)", "role", "decided", "report", "passed"}, {}};
+  for (const rollout::GateView& view : rollout::people_gates(books.plan, books.state)) {
+    const auto known = books.state.gates.find(view.gate->name);
+    const rollout::GateState at =
+        known == books.state.gates.end() ? rollout::GateState{} : known->second;
+    const std::string passed = at.passed ? at_text(*at.passed) : "no";
+    for (const std::string& role : view.gate->approvals) {
+      const auto by = at.approvals.find(role);
+      const auto no = at.no_go.find(role);
+      table.rows.push_back({view.gate->name, at_text(view.at()), role,
+                            by != at.approvals.end()    ? "GO, " + by->second.person
+                            : no != at.no_go.end()      ? "NO-GO: " + no->second
+                            : !at.overridden_by.empty() ? "overridden by " + at.overridden_by
+                                                        : "waits",
+                            by != at.approvals.end() ? by->second.report : "", passed});
+    }
+  }
+  if (table.rows.empty()) return;
+  out.sections.push_back(
+      {"Gates that people decide", {std::move(table), "Source: GET /v1/rollout (gates)"}});
+}
+
+/// What experiments say, and whether a gate may rest on it.
+void add_impacts(const Books& books, Report& out) {
+  Table table{{"measure", "change", "from", "as of (UTC)", "counts"}, {}};
+  for (const auto& [measure, known] : books.state.impacts) {
+    const rollout::SetImpact& told = known.told;
+    const std::string fault = rollout::impact_fault(
+        books.plan, books.state, rollout::watched_phase(books.state).value_or(books.state.at),
+        told.measure);
+    table.rows.push_back(
+        {std::string(plan::name(told.measure)),
+         fmt::format("{:+.1f}% ({:+.1f}% to {:+.1f}%)", 100 * told.estimate,
+                     100 * told.interval.low, 100 * told.interval.high),
+         told.person.empty() ? told.source : told.source + ", told by " + told.person,
+         at_text(told.as_of), fault.empty() ? "yes" : "no: " + fault});
+  }
+  if (table.rows.empty()) return;
+  out.sections.push_back(
+      {"What experiments say", {std::move(table), "Source: GET /v1/rollout (impacts)"}});
+}
+
 Section origin_section(const Books& books) {
   return {"Where this comes from",
           {fmt::format("Written at {} from the balancer's line per request and the controller's "
@@ -260,6 +304,7 @@ void phase_report(const Books& books, const std::string& subject, ReportKind kin
       out.sections.back().blocks.emplace_back(std::move(chart));
     }
   }
+  add_impacts(books, out);
   out.sections.push_back(
       decisions_section(books, [&](const Json& d) { return d.value("phase", "") == name; }));
   out.sections.push_back(incidents_section(books, progress.began.value_or(progress.start)));
@@ -352,6 +397,8 @@ void executive(const Books& books, Report& out) {
       out.sections.back().blocks.insert(out.sections.back().blocks.begin(),
                                         evidence_table(p.evidence));
   }
+  add_impacts(books, out);
+  add_gates(books, out);
   out.sections.push_back(incidents_section(books, Time{}));
   out.sections.push_back(decisions_section(books, [](const Json&) { return true; }));
 }

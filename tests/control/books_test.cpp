@@ -1,13 +1,42 @@
 #include "control/books.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "control/kit.h"
+#include "control/report.h"
 
 namespace covey::control {
 namespace {
 
 using namespace std::chrono_literals;
+
+// Goal: the summary for those who have to answer for it says who decided what, and on which report.
+TEST(Reports, TheSummaryHasPeoplesGates) {
+  plan::Plan plan = small_plan();
+  plan::Monitoring watching;
+  watching.name = "first_days";
+  watching.start = kBegin + 1h;
+  watching.length = 24h;
+  watching.gates = {{.name = "confirmed",
+                     .at = kBegin + 2h,
+                     .approvals = {"vp", "lead"},
+                     .criteria = {"as before"}}};
+  plan.monitoring = {watching};
+  rollout::State state = rollout::initial(plan);
+  rollout::GateState& gate = state.gates["confirmed"];
+  gate.approvals["vp"].person = "Vera";
+  gate.approvals["vp"].report = "day-1.html";
+  gate.no_go["lead"] = "Nils: complaints";
+  const telemetry::Shape shape = rollout::telemetry_shape(plan);
+  const telemetry::History history(shape, plan.slot);
+  const telemetry::Latencies latencies;
+  const std::deque<Json> none;
+  const Books books{plan, state, history, latencies, none, 0, "", kBegin + 3h};
+  const std::string told = to_markdown(make_report(books, {rollout::ReportKind::kExecutive, ""}));
+  EXPECT_THAT(told, HasSubstr("| vp | GO, Vera | day-1.html | no |"));
+  EXPECT_THAT(told, HasSubstr("| lead | NO-GO: Nils: complaints |"));
+}
 
 // Goal: whatever span is drawn, every request is counted once and a steady rate looks steady.
 // Method: 40 hours at 10 requests a slot of 5 s, drawn as the page does for each of its spans.

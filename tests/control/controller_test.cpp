@@ -445,6 +445,13 @@ TEST(Controller, AnImpactIsInTheJournalAndSurvivesARestart) {
   ASSERT_EQ(before.size(), 1u);
   EXPECT_EQ(before[0]["person"], "Vera");
   EXPECT_EQ(before[0]["valid_until"], "2025-11-01T11:59:50Z");
+  EXPECT_TRUE(desk.controller->with_books([](const Books& books) {
+    const std::string summary =
+        to_markdown(make_report(books, {rollout::ReportKind::kExecutive, ""}));
+    EXPECT_THAT(summary,
+                HasSubstr("| revenue | +6.0% (+5.0% to +7.0%) | ab-revenue, told by Vera"));
+  }));
+  desk.settle();
   desk.open();
   EXPECT_EQ(status_of(desk)["impacts"], before);
 }

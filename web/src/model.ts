@@ -99,10 +99,33 @@ export interface Decision {
   cause: string
 }
 
+export interface PeopleGate {
+  name: string
+  at: string
+  criteria: string[]
+  approvals: { role: string; by: string | null; report: string | null; no_go: string | null }[]
+  overridden_by: string | null
+  passed: string | null
+}
+
+export interface Impact {
+  measure: string
+  estimate: number
+  low: number
+  high: number
+  source: string
+  as_of: string
+  valid_until: string
+  person: string | null
+  counts: boolean
+  why_not: string | null
+}
+
 export interface Status {
   plan: string
   title: string
   now: string
+  attempt: number
   situation: Situation
   phase: string | null
   share: { wanted: number; allowed: number; seen: number | null; cause: string }
@@ -112,6 +135,8 @@ export interface Status {
   on_call?: { shift: string; people: string[] }
   phases: Phase[]
   figures?: Window
+  gates: PeopleGate[]
+  impacts: Impact[]
   incidents: Incident[]
   decisions: Decision[]
   journal: { records: number; head: string }

@@ -176,8 +176,8 @@ export interface Ask {
   consequence: ComponentChildren
   verb: string
   danger?: boolean
-  /** Whether somebody must say why. */
-  reason?: 'required' | 'optional'
+  /** Whether somebody must say why; or on which report. */
+  reason?: 'required' | 'optional' | 'report'
   choices?: { label: string; value: number }[]
   run: (reason: string, choice: number) => Promise<void>
 }
@@ -193,8 +193,8 @@ export function Confirm({ ask, done }: { ask: Ask; done: () => void }): JSX.Elem
   async function confirm(event: Event): Promise<void> {
     event.preventDefault()
     if (busy) return
-    if (ask.reason === 'required' && reason.trim() === '') {
-      setFault('Say why: it goes to the journal.')
+    if (ask.reason && ask.reason !== 'optional' && reason.trim() === '') {
+      setFault(ask.reason === 'report' ? 'Name the report: it goes to the journal.' : 'Say why: it goes to the journal.')
       return
     }
     setBusy(true)
@@ -225,7 +225,7 @@ export function Confirm({ ask, done }: { ask: Ask; done: () => void }): JSX.Elem
         )}
         {ask.reason && (
           <label class="field">
-            Reason{ask.reason === 'optional' ? ' (for the journal; may be left out)' : ' (for the journal)'}
+            {ask.reason === 'report' ? 'Report, by its name or address' : 'Reason'} (for the journal{ask.reason === 'optional' && '; may be left out'})
             <input type="text" value={reason} maxLength={300} autocomplete="off"
               onInput={(event) => setReason(event.currentTarget.value)} />
           </label>

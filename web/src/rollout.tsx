@@ -9,6 +9,7 @@ import {
 import { usePast } from './history'
 import type { ArmFigures, Evidence, Figures, Incident, Phase, Plan, PlanPhase, Rule, Status, Window } from './model'
 import { type Ask, Badge, Bar, Confirm, Empty, Key, Spark, Time, type Tone } from './parts'
+import { Impacts, PeopleGates } from './people'
 import { kNoSeries, perThousand, readings, type Series, stepFor, useSeries } from './series'
 import { act, iDecide, myRole, roleTitle, serverNow, telemetryAge, useStore, useTick } from './store'
 
@@ -34,6 +35,8 @@ export function RolloutPage(): JSX.Element {
           <Segments status={status} plan={plan} />
         </div>
       </div>
+      {status.impacts.length > 0 && <Impacts impacts={status.impacts} />}
+      {status.gates.length > 0 && <PeopleGates status={status} onAsk={setAsk} />}
       <Decisions status={status} />
       {plan.work.length > 0 && <WorkList plan={plan} />}
       {ask && <Confirm ask={ask} done={() => setAsk(null)} />}

@@ -451,6 +451,12 @@ async function stream(rig, browser) {
   await whole.getByRole('button', { name: 'All of them' }).click()
   await until('older decisions are listed', async () => (await whole.locator('.decisions li').count()) > 60, 30)
   assert.match(await whole.locator('.decisions .cause').last().innerText(), /^look 1$/)
+
+  // What people decide on reports, and what experiments say.
+  assert.match(await whole.locator('section[aria-labelledby=gates]').innerText(), /Week one[^]*Olga[^]*week-1\.html[^]*NO-GO[^]*two complaints are open/)
+  assert.match(await whole.locator('section[aria-labelledby=impacts]').innerText(), /Revenue[^]*\+1\.2[^]*it ended yesterday/)
+  assert.deepEqual(await findings(whole), [], 'axe on gates and experiments')
+  await browser.screenshot(whole, 'gates-and-experiments')
   await whole.context().close()
 
   fake.slot = 1

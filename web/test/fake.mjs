@@ -67,7 +67,7 @@ export class Fake {
     const now = Date.now()
     const n = this.#told
     return {
-      plan: 'fake', title: 'A rollout that is none', now: time(now), situation: 'running', phase: 'canary',
+      plan: 'fake', title: 'A rollout that is none', now: time(now), attempt: 1, situation: 'running', phase: 'canary',
       share: { wanted: 0.05, allowed: 0.05, seen: 0.05, cause: 'canary begins' }, telemetry_age_s: this.telemetryAge, held_by: null,
       on_call: { shift: 'night', people: ['Nils', 'Emil'] },
       phases: [
@@ -85,6 +85,9 @@ export class Fake {
         // The shift has changed since: neither is on duty now.
         calls: [{ at: time(now - 900_000), person: 'Olga' }, { at: time(now - 300_000), person: 'Vera' }], acknowledged: null, resolved: null, evidence: [],
       })),
+      gates: [{ name: 'week_one', at: time(this.began), criteria: ['complaints as before'], overridden_by: null, passed: null,
+        approvals: [{ role: 'operations_lead', by: 'Olga', report: 'week-1.html', no_go: null }, { role: 'product_lead', by: null, report: null, no_go: 'two complaints are open' }] }],
+      impacts: [{ measure: 'revenue', estimate: 0.012, low: -0.004, high: 0.028, source: 'ab-revenue', as_of: time(this.began), valid_until: time(this.began + 86_400_000), person: null, counts: false, why_not: 'it ended yesterday' }],
       decisions: this.#decisions.slice(0, 50), journal: { records: 100 + n, head: 'ab'.repeat(32) },
     }
   }
@@ -105,7 +108,7 @@ export class Fake {
   /** One status to every stream, with a decision more. */
   push() {
     this.#told += 1
-    this.#decisions = [{ at: time(Date.now()), phase: 'canary', decision: 'continue', share: 0.05, cause: `look ${this.#told}` }, ...this.#decisions]
+    this.#decisions = [{ at: time(Date.now()), phase: 'canary', decision: 'continue', share: 0.05, cause: `look ${this.#told}` }, ...this.#decisions].slice(0, 200)
     this.#say(`event: rollout\ndata: ${JSON.stringify(this.status())}\n\n`)
   }
   alive() {
