@@ -8,21 +8,19 @@
 
 #include <fmt/format.h>
 
+#include "population/lives.h"
+
 namespace covey::population {
 namespace {
 
 using events::EventType;
 
 constexpr std::uint8_t kActedOn = 0x80;
-constexpr std::uint32_t kDay = 86'400;
-constexpr std::uint32_t kHour = 3'600;
-constexpr std::uint32_t kEventsMax = 50'000;  // of one learner
-constexpr std::uint32_t kCapabilitiesMax = 65'536;
 constexpr std::uint32_t kZipfSlots = 4'096;
 constexpr std::size_t kIdPrefixMax = 64;
+constexpr std::uint32_t kCoursesMax = 1'000;  // 5 bits of a profile are the time zone
+constexpr std::uint32_t kSlices = 16;         // of learners: as many are drawn at once at most
 
-constexpr std::array<std::string_view, 6> kRegions = {"us-east", "us-west", "europe",
-                                                      "asia",    "latam",   "africa"};
 constexpr std::array<std::string_view, 4> kAges = {"0-17", "18-34", "35-54", "55+"};
 constexpr std::array<std::string_view, 3> kExperience = {"none", "some", "much"};
 constexpr std::uint32_t kProfiles = kRegions.size() * kAges.size() * kExperience.size();
@@ -31,6 +29,17 @@ std::array<events::Attribute, 3> attributes_of(std::uint32_t profile) {
   return {{{"region", kRegions[profile % 6]},
            {"age_band", kAges[profile / 6 % 4]},
            {"experience", kExperience[profile / 24 % 3]}}};
+}
+
+static_assert(kAges.size() == kAgeBands && kExperience.size() == kExperiences);
+std::array<events::Attribute, 5> attributes_of(const Drawn& profile,
+                                               const std::vector<std::string>& courses) {
+  const Zone& zone = zones()[Lives::zone_of(profile)];
+  return {{{"region", zone.region},
+           {"time_zone", zone.name},
+           {"course", courses[Lives::course_of(profile)]},
+           {"age_band", kAges[profile.percent % kAgeBands]},
+           {"experience", kExperience[profile.percent / kAgeBands % kExperiences]}}};
 }
 
 /// How a kind of learner behaves on average; single learners vary around it.
@@ -104,6 +113,22 @@ std::vector<std::string> Spec::validate() const {
   if (capabilities < domains || capabilities >= kCapabilitiesMax) {
     faults.emplace_back("capabilities must be from the number of domains to 65535");
   }
+  if (preset) {
+    const std::uint32_t stay = preset->stay_max();
+    if (days < stay + 3) {
+      faults.push_back(fmt::format("days must be {} or more: the longest stay of the preset is {}",
+                                   stay + 3, stay));
+    } else if (intake_days > days - 2) {
+      faults.push_back(
+          fmt::format("the intake must end two days before the end, by day {}", days - 2));
+    }
+    if (courses == 0 || courses > kCoursesMax) {
+      faults.push_back(fmt::format("courses must be from 1 to {}", kCoursesMax));
+    }
+    if (!(growth > -1 && growth <= 100)) {
+      faults.emplace_back("growth must be above -1, where nobody joins any more, and at most 100");
+    }
+  }
   if (end >= latest_time() || end - std::chrono::days(3651) < earliest_time()) {
     faults.emplace_back("end must be from 1910 to 2200");
   }
@@ -152,6 +177,24 @@ Population::Population(const Spec& spec)
     capability_json_.push_back(
         fmt::format(R"(,"capability":"{}"{})", capabilities_.back(), domain_json_[domain_of(c)]));
   }
+  courses_ = domains_;
+  course_json_ = domain_json_;
+  if (!spec.preset) return;
+  lives_ = std::make_unique<const Lives>(spec, per_domain_, zipf_);
+  courses_.clear();
+  course_json_.clear();
+  for (std::uint32_t c = 0; c < spec.courses; ++c) {
+    courses_.push_back(fmt::format("course-{:02}", c));
+    course_json_.push_back(fmt::format(R"(,"domain":"{}")", courses_.back()));
+  }
+}
+
+Population::~Population() = default;
+Population::Population(Population&&) noexcept = default;
+Population& Population::operator=(Population&&) noexcept = default;
+
+double Population::events_expected() const {
+  return spec_.learners * (spec_.preset ? spec_.preset->events_mean() : spec_.events_per_learner);
 }
 
 std::uint32_t Population::domain_of(std::uint32_t capability) const {
@@ -195,7 +238,38 @@ Population::Habits Population::habits(std::uint32_t learner, Random& random) con
 
 Kind Population::kind(std::uint32_t learner) const {
   Random random = stream(learner);
+  if (lives_) return lives_->kind(random);
   return habits(learner, random).kind;
+}
+
+Facts Population::facts(std::uint32_t index) const {
+  Facts out;
+  std::vector<Drawn> drawn;
+  bool left = false;
+  if (lives_) {
+    left = lives_->learner(index, stream(index), drawn);
+  } else {
+    learner(index, drawn);
+    Random random = stream(index);
+    left = habits(index, random).last_day + 1 < spec_.days;
+  }
+  const auto time = [&](const Drawn& d) { return first_ + std::chrono::seconds(d.second); };
+  const Drawn& profile = drawn.front();
+  out.kind = kind(index);
+  out.joined = time(profile);
+  if (lives_) {
+    const Zone& zone = zones()[Lives::zone_of(profile)];
+    out.region = zone.region;
+    out.time_zone = zone.name;
+  } else {
+    // The middles of their days are thirds of a day apart: see habits().
+    constexpr std::array<std::string_view, 3> kThirds = {"UTC+00:00", "UTC-08:00", "UTC+08:00"};
+    out.region = attributes_of(profile.percent)[0].second;
+    out.time_zone = kThirds[index % 3];
+  }
+  out.course = courses_[drawn[1].capability];
+  if (left) out.left = time(drawn.back());
+  return out;
 }
 
 std::uint16_t Population::draw_capability(const Habits& h, Random& random) const {
@@ -207,6 +281,10 @@ std::uint16_t Population::draw_capability(const Habits& h, Random& random) const
 
 void Population::learner(std::uint32_t index, std::vector<Drawn>& out) const {
   Random random = stream(index);
+  if (lives_) {
+    lives_->learner(index, random, out);
+    return;
+  }
   const Habits h = habits(index, random);
   out.clear();
 
@@ -285,37 +363,112 @@ void Population::learner(std::uint32_t index, std::vector<Drawn>& out) const {
   }
 }
 
-Result<void> Population::generate(const std::function<Result<void>(std::span<const Drawn>)>& sink,
-                                  std::uint64_t at_once) const {
+Result<void> Population::draw_passes(
+    Parallel& parallel, std::uint64_t at_once,
+    const std::function<Result<void>(std::vector<Hours>&, std::size_t)>& each_pass) const {
   COVEY_CHECK(at_once > 0);
-  const double expected = spec_.learners * spec_.events_per_learner;
-  const auto passes = static_cast<std::uint32_t>(std::clamp(
-      std::ceil(expected / static_cast<double>(at_once)), 1.0, static_cast<double>(spec_.days)));
-  std::vector<Drawn> one, sorted;
-  std::vector<std::vector<Drawn>> hours;
+  const auto passes = static_cast<std::uint32_t>(
+      std::clamp(std::ceil(events_expected() / static_cast<double>(at_once)), 1.0,
+                 static_cast<double>(spec_.days)));
+  const std::uint64_t slices = parallel.width() > 1 ? kSlices : 1;
+  std::vector<Hours> drawn(slices);
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
     const std::uint32_t begin = spec_.days * pass / passes * kDay;
     const std::uint32_t end = spec_.days * (pass + 1) / passes * kDay;
-    hours.assign((end - begin) / kHour, {});
-    for (std::uint32_t l = 0; l < spec_.learners; ++l) {
-      learner(l, one);
-      for (const Drawn& d : one) {
-        if (d.second >= begin && d.second < end) hours[(d.second - begin) / kHour].push_back(d);
+    const std::size_t hours = (end - begin) / kHour;
+    parallel.run(slices, [&](std::size_t slice) {
+      drawn[slice].assign(hours, {});
+      std::vector<Drawn> one;
+      const auto last = static_cast<std::uint32_t>(spec_.learners * (slice + 1) / slices);
+      for (auto l = static_cast<std::uint32_t>(spec_.learners * slice / slices); l < last; ++l) {
+        learner(l, one);
+        for (const Drawn& d : one) {
+          if (d.second < begin || d.second >= end) continue;
+          drawn[slice][(d.second - begin) / kHour].push_back(d);
+        }
       }
-    }
-    for (auto& hour : hours) {
-      if (hour.empty()) continue;
-      // They came in order of learner and sequence; counting keeps that within a second.
-      std::array<std::uint32_t, kHour + 1> at{};
-      for (const Drawn& d : hour) ++at[d.second % kHour + 1];
-      for (std::uint32_t s = 0; s < kHour; ++s) at[s + 1] += at[s];
-      sorted.resize(hour.size());
-      for (const Drawn& d : hour) sorted[at[d.second % kHour]++] = d;
-      std::vector<Drawn>().swap(hour);
-      COVEY_TRY_VOID(sink(sorted));
-    }
+    });
+    COVEY_TRY_VOID(each_pass(drawn, hours));
   }
   return {};
+}
+
+namespace {
+
+/// Takes an hour's events out of all slices, by second.
+void merge_hour(std::vector<std::vector<std::vector<Drawn>>>& slices, std::size_t hour,
+                std::vector<Drawn>& sorted) {
+  // They came in order of learner and sequence; counting keeps that within a second.
+  std::array<std::uint32_t, kHour + 1> at{};
+  std::size_t count = 0;
+  for (const auto& slice : slices) {
+    for (const Drawn& d : slice[hour]) ++at[d.second % kHour + 1];
+    count += slice[hour].size();
+  }
+  for (std::uint32_t s = 0; s < kHour; ++s) at[s + 1] += at[s];
+  sorted.resize(count);
+  for (auto& slice : slices) {
+    for (const Drawn& d : slice[hour]) sorted[at[d.second % kHour]++] = d;
+    std::vector<Drawn>().swap(slice[hour]);
+  }
+}
+
+}  // namespace
+
+Result<void> Population::generate(const std::function<Result<void>(std::span<const Drawn>)>& sink,
+                                  std::uint64_t at_once) const {
+  Serial serial;
+  std::vector<Drawn> sorted;
+  return draw_passes(serial, at_once,
+                     [&](std::vector<Hours>& slices, std::size_t hours) -> Result<void> {
+                       for (std::size_t hour = 0; hour < hours; ++hour) {
+                         merge_hour(slices, hour, sorted);
+                         if (!sorted.empty()) COVEY_TRY_VOID(sink(sorted));
+                       }
+                       return {};
+                     });
+}
+
+Result<void> Population::generate_ndjson(Parallel& parallel, const Text& sink,
+                                         std::uint64_t at_once) const {
+  struct Piece {
+    std::string text;
+    std::uint64_t events = 0;
+  };
+  const std::size_t wave = 4 * std::size_t{parallel.width()};
+  std::vector<Piece> made(wave), ready(wave);
+  Result<void> written;
+  const auto write_ready = [&] {
+    for (Piece& piece : ready) {
+      if (written && piece.events > 0) written = sink(piece.text, piece.events);
+      piece.text.clear();
+      piece.events = 0;
+    }
+  };
+  COVEY_TRY_VOID(draw_passes(parallel, at_once,
+                             [&](std::vector<Hours>& slices, std::size_t hours) -> Result<void> {
+                               for (std::size_t from = 0; from < hours; from += wave) {
+                                 const std::size_t some = std::min(wave, hours - from);
+                                 // Writing the hours before is one of the tasks: the others go on
+                                 // meanwhile.
+                                 parallel.run(some + 1, [&](std::size_t task) {
+                                   if (task == 0) {
+                                     write_ready();
+                                     return;
+                                   }
+                                   thread_local std::vector<Drawn> sorted;
+                                   merge_hour(slices, from + task - 1, sorted);
+                                   Piece& piece = made[task - 1];
+                                   piece.events = sorted.size();
+                                   for (const Drawn& d : sorted) append_ndjson(d, piece.text);
+                                 });
+                                 made.swap(ready);
+                                 COVEY_TRY_VOID(written);
+                               }
+                               return {};
+                             }));
+  write_ready();
+  return written;
 }
 
 std::string Population::learner_name(std::uint32_t learner) const {
@@ -349,13 +502,24 @@ events::Event Population::event(const Drawn& d, Scratch& s) const {
     case EventType::kEnrol:
     case EventType::kComplete:
     case EventType::kWithdraw:
-      event.domain = domains_[d.capability];
+      event.domain = courses_[d.capability];
       break;
     case EventType::kPurchase:
+      if (lives_) {
+        event.amount = prices()[d.percent].cents / 100.0;
+        event.currency = prices()[d.percent].currency;
+        break;
+      }
       event.amount = (50 + d.percent) / 10.0;
       event.currency = "EUR";
       break;
     case EventType::kProfile: {
+      if (lives_) {
+        const auto attributes = attributes_of(d, courses_);
+        s.attributes.assign(attributes.begin(), attributes.end());
+        event.attributes = s.attributes;
+        break;
+      }
       const auto attributes = attributes_of(d.percent);
       s.attributes.assign(attributes.begin(), attributes.end());
       event.attributes = s.attributes;
@@ -400,10 +564,20 @@ void Population::append_ndjson(const Drawn& d, std::string& out) const {
     case EventType::kEnrol:
     case EventType::kComplete:
     case EventType::kWithdraw:
-      line.text(domain_json_[d.capability]);
+      line.text(course_json_[d.capability]);
       break;
     case EventType::kPurchase:
       line.text(R"(,"amount":)");
+      if (lives_) {
+        const Price& price = prices()[d.percent];
+        line.number(price.cents / 100, 1);
+        line.text(".");
+        line.number(price.cents % 100, 2);
+        line.text(R"(,"currency":")");
+        line.text(price.currency);
+        line.text("\"");
+        break;
+      }
       line.number((50u + d.percent) / 10, 1);
       line.text(".");
       line.number((50u + d.percent) % 10, 1);
@@ -411,12 +585,17 @@ void Population::append_ndjson(const Drawn& d, std::string& out) const {
       break;
     case EventType::kProfile: {
       std::string_view before = R"(,"attributes":{")";
-      for (const auto& [key, value] : attributes_of(d.percent)) {
+      const auto put = [&](const events::Attribute& attribute) {
         line.text(before);
-        line.text(key);
+        line.text(attribute.first);
         line.text(R"(":")");
-        line.text(value);
+        line.text(attribute.second);
         before = R"(",")";
+      };
+      if (lives_) {
+        std::ranges::for_each(attributes_of(d, courses_), put);
+      } else {
+        std::ranges::for_each(attributes_of(d.percent), put);
       }
       line.text("\"}");
       break;

@@ -2,15 +2,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/parallel.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "events/event.h"
+#include "population/preset.h"
 
 namespace covey::population {
 
@@ -34,6 +38,15 @@ struct Spec {
   std::uint32_t domains = 16;
   std::uint32_t capabilities = 1'000;  ///< over all domains; Zipf within each
   std::string id_prefix{};  ///< of every event id, so that two runs over the same learners differ
+  /// Learners who behave like those it was fitted to, in courses and time zones, who join and
+  /// leave, and pay. It decides on events per learner.
+  std::optional<Preset> preset{};
+  // With a preset alone:
+  std::uint32_t courses = 12;
+  /// Learners join in the first so many days. 0: in all that leave everybody room for the longest
+  /// stay; more, and who joins late is cut off at the end, as in the log of a live platform.
+  std::uint32_t intake_days = 0;
+  double growth = .5;                         ///< of the learners who join, in a year
   std::vector<std::string> validate() const;  ///< every fault, in words
 };
 
@@ -50,6 +63,16 @@ struct Drawn {
 };
 static_assert(sizeof(Drawn) == 16);
 
+class Lives;
+
+/// What is really so with a learner: hidden from the analyzer, or told it by events alone.
+struct Facts {
+  Kind kind = Kind::kGeneralist;
+  std::string region, time_zone, course;
+  Time joined{};             ///< of its first event
+  std::optional<Time> left;  ///< of its last event, where that is not for want of days
+};
+
 /// Simulated learners of five hidden kinds, which differ in how fast they take up capabilities,
 /// how many domains they spread over, how regularly they come, whether they act on feedback and
 /// how much they use again. Activity is skewed, days and weeks have a rhythm, some learners come
@@ -61,6 +84,9 @@ class Population {
  public:
   /// COVEY_CHECKs that spec.validate() is empty.
   explicit Population(const Spec& spec);
+  ~Population();
+  Population(Population&&) noexcept;
+  Population& operator=(Population&&) noexcept;
 
   /// All events in order of time, as a real log has them, an hour a piece; stops at the first
   /// error of `sink`. Events of one second are in order of learner. About `at_once` events are held
@@ -68,10 +94,20 @@ class Population {
   Result<void> generate(const std::function<Result<void>(std::span<const Drawn>)>& sink,
                         std::uint64_t at_once = 60'000'000) const;
 
+  /// The same events as lines of NDJSON, an hour a piece, drawn and written by all threads.
+  /// `sink` is called by one thread at a time, not always the same, beside the others' work.
+  using Text = std::function<Result<void>(std::string_view ndjson, std::uint64_t events)>;
+  Result<void> generate_ndjson(Parallel& parallel, const Text& sink,
+                               std::uint64_t at_once = 60'000'000) const;
+
+  /// About how many events generate() makes.
+  double events_expected() const;
+
   /// One learner's events, in order of time.
   void learner(std::uint32_t index, std::vector<Drawn>& out) const;
 
   Kind kind(std::uint32_t learner) const;
+  Facts facts(std::uint32_t learner) const;
   std::string learner_name(std::uint32_t learner) const;
 
   // An event's two forms; they say the same.
@@ -92,12 +128,19 @@ class Population {
   Habits habits(std::uint32_t learner, Random& random) const;
   Random stream(std::uint32_t learner) const;
   std::uint16_t draw_capability(const Habits& habits, Random& random) const;
+  /// Calls `each_pass` with all events of some days, in slices of learners, by hour.
+  using Hours = std::vector<std::vector<Drawn>>;
+  Result<void> draw_passes(Parallel& parallel, std::uint64_t at_once,
+                           const std::function<Result<void>(std::vector<Hours>& slices,
+                                                            std::size_t hours)>& each_pass) const;
 
   Spec spec_;
   Time first_;  // midnight
   std::uint32_t per_domain_;
   std::vector<std::uint16_t> zipf_;  // quantiles of the rank within a domain
   std::vector<std::string> dates_, domains_, capabilities_, domain_json_, capability_json_;
+  std::vector<std::string> courses_, course_json_;  // what is enrolled in: domains, or courses
+  std::unique_ptr<const Lives> lives_;              // with a preset
 };
 
 }  // namespace covey::population
