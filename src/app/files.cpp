@@ -120,4 +120,13 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t byt
   return text;
 }
 
+Result<void> write_file(const std::string& path, std::string_view text) {
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  bool fine = file != nullptr;
+  if (fine) fine = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (file != nullptr) fine = std::fclose(file) == 0 && fine;
+  if (!fine) return fail(Errc::kFailed, fmt::format("cannot write {}", path));
+  return {};
+}
+
 }  // namespace covey::app

@@ -34,4 +34,7 @@ class FileReader {
 Result<std::string> read_file(const std::filesystem::path& path,
                               std::size_t bytes_max = std::size_t{64} << 20);
 
+/// Whole, in place of what was there.
+Result<void> write_file(const std::string& path, std::string_view text);
+
 }  // namespace covey::app

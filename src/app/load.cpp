@@ -51,15 +51,6 @@ Result<std::vector<std::string>> read_lines(const std::string& file) {
   return out;
 }
 
-Result<void> write_file(const std::string& path, const std::string& text) {
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  bool fine = file != nullptr;
-  if (fine) fine = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file != nullptr) fine = std::fclose(file) == 0 && fine;
-  if (!fine) return fail(Errc::kFailed, fmt::format("cannot write {}", path));
-  return {};
-}
-
 /// A number a second, or "max": one after another, as fast as answers come.
 Result<void> set_rate(load::Lane& lane, const std::string& option, const std::string& text,
                       double of_each = 1) {

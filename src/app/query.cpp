@@ -8,8 +8,11 @@
 #include "analyzer/json.h"
 #include "app/commands.h"
 #include "app/csv_cell.h"
+#include "app/files.h"
 #include "app/progress.h"
 #include "app/store.h"
+#include "app/truth_file.h"
+#include "cohorts/rand_index.h"
 
 namespace covey::app {
 namespace {
@@ -91,7 +94,7 @@ Result<Exit> traits(const TraitsOptions& options) {
 
 struct DiscoverOptions {
   StoreOptions store;
-  std::string k = "auto";
+  std::string k = "auto", truth, members;
   std::uint64_t seed = 1;
   bool json = false, save = false;
 };
@@ -149,7 +152,29 @@ void print_table(const cohorts::Discovery& run) {
   }
 }
 
+/// How well the cohorts are the archetypes that simulated learners were given.
+struct Agreement {
+  std::uint64_t learners = 0;  ///< clustered, and in the file
+  std::optional<double> adjusted_rand_index;
+};
+
+Agreement agreement(const cohorts::Discovery& run, const learners::Engine& engine,
+                    const TruthFile& truth) {
+  Agreement out;
+  cohorts::Overlap shared{};
+  for (std::size_t i = 0; i < run.learner.size(); ++i) {
+    const auto at = truth.archetype.find(engine.learner(run.learner[i]));
+    if (at == truth.archetype.end()) continue;
+    ++shared[at->second][run.label[i]];
+    ++out.learners;
+  }
+  out.adjusted_rand_index = cohorts::adjusted_rand_index(shared);
+  return out;
+}
+
 Result<Exit> discover(const DiscoverOptions& options) {
+  std::optional<TruthFile> truth;
+  if (!options.truth.empty()) truth = COVEY_TRY(read_truth(options.truth));
   cohorts::Options wanted;
   wanted.seed = options.seed;
   if (options.k != "auto") wanted.k = static_cast<std::uint32_t>(std::stoul(options.k));
@@ -161,8 +186,31 @@ Result<Exit> discover(const DiscoverOptions& options) {
     analyzer.stop();
     COVEY_TRY_VOID(analyzer.run_ingest());  // writes what discover() queued
   }
+  if (!options.members.empty()) {
+    std::string text = "learner,cohort\n";
+    for (std::size_t i = 0; i < run->learner.size(); ++i) {
+      fmt::format_to(std::back_inserter(text), "{},{}\n",
+                     csv_cell(analyzer.engine().learner(run->learner[i])),
+                     run->cohorts[run->label[i]].id);
+    }
+    COVEY_TRY_VOID(write_file(options.members, text));
+  }
+  Agreement found;
+  if (truth && run->k > 0) {
+    found = agreement(*run, analyzer.engine(), *truth);
+    if (!found.adjusted_rand_index) {
+      return fail(Errc::kRejected, fmt::format("{} knows none of the learners clustered; is it of "
+                                               "another run?",
+                                               options.truth));
+    }
+  }
   if (options.json) {
     auto out = analyzer::to_json(*run);
+    if (found.adjusted_rand_index) {
+      out["truth"] = {{"learners", found.learners},
+                      {"archetypes", truth->archetypes},
+                      {"adjusted_rand_index", *found.adjusted_rand_index}};
+    }
     const learners::MemoryUse use = analyzer.engine().memory();
     out["engine"] = analyzer.engine().name();
     out["memory"] = {{"bytes", use.bytes},
@@ -181,7 +229,14 @@ Result<Exit> discover(const DiscoverOptions& options) {
     }
     return Exit::kFailed;
   }
-  if (!options.json) print_table(*run);
+  if (options.json) return Exit::kDone;
+  print_table(*run);
+  if (found.adjusted_rand_index) {
+    fmt::print(
+        "\nAgreement with the {} archetypes of {}: adjusted Rand index {:.4f} over {} "
+        "learners\n",
+        truth->archetypes, options.truth, *found.adjusted_rand_index, grouped(found.learners));
+  }
   return Exit::kDone;
 }
 
@@ -214,6 +269,15 @@ void add_discover(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_flag("--save", options->save,
                     "Keep this run in the store, so that the next one's cohort ids match it");
+  command
+      ->add_option("--truth", options->truth,
+                   "What `covey simulate --truth` wrote: says how well the cohorts agree with "
+                   "the hidden archetypes (adjusted Rand index)")
+      ->type_name("FILE");
+  command
+      ->add_option("--members", options->members,
+                   "CSV file to write: each clustered learner and the id of its cohort")
+      ->type_name("FILE");
   command->add_flag("--json", options->json, "Print the discovery as JSON");
   command->callback([options, &run] { run = [options] { return discover(*options); }; });
 }

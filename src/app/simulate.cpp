@@ -1,15 +1,23 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/comparison.h"
+#include "app/event_sender.h"
 #include "app/experiment_file.h"
+#include "app/files.h"
+#include "app/observe.h"
 #include "app/progress.h"
 #include "app/real_clock.h"
+#include "app/store.h"
+#include "app/thread_pool.h"
+#include "population/fit.h"
 #include "population/population.h"
 #include "population/trial.h"
 
@@ -18,11 +26,16 @@ namespace {
 
 struct Options {
   population::Spec spec;
-  std::string out, truth, end;
+  std::string out, truth, end, to, preset, plots;
+  std::vector<std::string> fit, compare;
+  std::uint32_t batch = 5'000;
+  unsigned threads = 0;
+  bool json = false;
   std::string experiment;  ///< file: simulate it instead of a population
   bool no_effect = false;
   const CLI::Option* learners_given = nullptr;
   const CLI::Option* events_given = nullptr;
+  const CLI::Option* days_given = nullptr;
 };
 
 /// Enough for the planted lift of revenue to be found.
@@ -122,47 +135,148 @@ Result<Exit> simulate_experiment(const Options& options) {
   return Exit::kDone;
 }
 
-Result<Exit> simulate(Options& options) {
-  if (!options.experiment.empty()) return simulate_experiment(options);
-  if (!options.end.empty()) options.spec.end = COVEY_TRY(parse_time(options.end));
-  if (const auto faults = options.spec.validate(); !faults.empty()) {
+Result<population::Preset> read_preset(const std::string& name) {
+  if (name == "oulad") return population::oulad_preset();
+  std::error_code ignored;
+  if (!std::filesystem::exists(name, ignored)) {
+    return fail(Errc::kNotFound,
+                fmt::format("--preset {0}: no file of that name, and the only preset built in is "
+                            "oulad; `covey simulate --fit FILES --out {0}` makes one",
+                            name));
+  }
+  return population::Preset::parse(name, COVEY_TRY(read_file(name)));
+}
+
+/// The population that the options describe. kRejected: every fault.
+Result<population::Population> population_of(Options& options) {
+  population::Spec& spec = options.spec;
+  if (!options.end.empty()) spec.end = COVEY_TRY(parse_time(options.end));
+  if (!options.preset.empty()) {
+    spec.preset = COVEY_TRY(read_preset(options.preset));
+    // As much time to join as to stay.
+    if (options.days_given->count() == 0) spec.days = 2 * spec.preset->stay_max() + 2;
+  }
+  if (const auto faults = spec.validate(); !faults.empty()) {
     return fail(Errc::kRejected, fmt::format("{}", fmt::join(faults, "; ")));
   }
-  const RealClock clock;
-  const population::Population population(options.spec);
-  OutFile out = COVEY_TRY(OutFile::open(options.out));
-  Progress bar(clock, "simulating");
-  std::uint64_t events = 0;
-  std::string text;
-  const auto about =
-      static_cast<std::uint64_t>(options.spec.learners * options.spec.events_per_learner);
-  COVEY_TRY_VOID(population.generate([&](std::span<const population::Drawn> part) -> Result<void> {
-    for (const auto& drawn : part) {
-      population.append_ndjson(drawn, text);
-      if (text.size() < (std::size_t{1} << 20)) continue;
-      COVEY_TRY_VOID(out.write(text));
-      text.clear();
-    }
-    events += part.size();
-    bar.update(events, about, grouped(events) + " events");
-    return {};
-  }));
-  COVEY_TRY_VOID(out.write(text));
+  return population::Population(spec);
+}
+
+Result<Exit> fit_preset(const Options& options) {
+  population::Observer observer;
+  COVEY_TRY_VOID(observe(options.fit, observer));
+  const std::string name = fmt::format("{}", fmt::join(options.fit, " "));
+  const auto preset = COVEY_TRY(population::fit(observer.records(), name));
+  OutFile out = COVEY_TRY(OutFile::open(options.out.empty() ? "-" : options.out));
+  COVEY_TRY_VOID(out.write(preset.text()));
   COVEY_TRY_VOID(out.close());
-  bar.finish();
-  if (!options.truth.empty()) {
-    OutFile truth = COVEY_TRY(OutFile::open(options.truth));
-    text = "learner,archetype\n";
-    for (std::uint32_t l = 0; l < options.spec.learners; ++l) {
-      fmt::format_to(std::back_inserter(text), "{},{}\n", population.learner_name(l),
-                     population::name(population.kind(l)));
-    }
-    COVEY_TRY_VOID(truth.write(text));
-    COVEY_TRY_VOID(truth.close());
+  return Exit::kDone;
+}
+
+Result<Exit> compare(Options& options) {
+  const auto population = COVEY_TRY(population_of(options));
+  population::Observer seen, made;
+  COVEY_TRY_VOID(observe(options.compare, seen));
+  population::Population::Scratch scratch;
+  std::vector<population::Drawn> drawn;
+  for (std::uint32_t learner = 0; learner < options.spec.learners; ++learner) {
+    population.learner(learner, drawn);
+    for (const auto& d : drawn) made.add(population.event(d, scratch));
   }
-  fmt::print(stderr, "{} events of {} learners written to {}{}\n", grouped(events),
-             grouped(options.spec.learners), options.out == "-" ? "standard output" : options.out,
-             options.truth.empty() ? "" : ", their kinds to " + options.truth);
+  const auto real = population::Marginals::of(seen.records());
+  const auto simulated = population::Marginals::of(made.records());
+  const auto apart = COVEY_TRY(population::distances(simulated, real));
+  if (options.json) {
+    nlohmann::ordered_json out = {{"learners", options.spec.learners}, {"seed", options.spec.seed}};
+    for (std::size_t m = 0; m < population::kMarginals; ++m) {
+      out["distance"][population::name(static_cast<population::Marginal>(m))] = apart.ks[m];
+    }
+    out["distance"]["active by week"] = apart.active;
+    fmt::print("{}\n", out.dump());
+  } else {
+    fmt::print("{}", comparison_table(apart, simulated, real));
+  }
+  if (!options.plots.empty()) {
+    COVEY_TRY_VOID(write_comparison_plots(options.plots, apart, simulated, real));
+    fmt::print(stderr, "Plots are in {}\n", options.plots);
+  }
+  return Exit::kDone;
+}
+
+Result<void> write_truth(const Options& options, const population::Population& population,
+                         Parallel& parallel) {
+  constexpr std::uint32_t kPiece = 1'024;
+  OutFile truth = COVEY_TRY(OutFile::open(options.truth));
+  COVEY_TRY_VOID(truth.write("learner,archetype,region,time_zone,course,joined,left\n"));
+  const std::uint32_t learners = options.spec.learners;
+  std::vector<std::string> pieces(std::size_t{16} * parallel.width());
+  for (std::uint32_t from = 0; from < learners;) {
+    const std::uint32_t begin = from;
+    const auto piece_of = [&](std::size_t piece) {
+      return std::min(learners, begin + static_cast<std::uint32_t>(piece) * kPiece);
+    };
+    parallel.run(pieces.size(), [&](std::size_t piece) {
+      pieces[piece].clear();
+      for (std::uint32_t l = piece_of(piece); l < piece_of(piece + 1); ++l) {
+        const population::Facts facts = population.facts(l);
+        fmt::format_to(std::back_inserter(pieces[piece]), "{},{},{},{},{},{},{}\n",
+                       population.learner_name(l), population::name(facts.kind), facts.region,
+                       facts.time_zone, facts.course, format_time(facts.joined),
+                       facts.left ? format_time(*facts.left) : "");
+      }
+    });
+    for (const std::string& text : pieces) COVEY_TRY_VOID(truth.write(text));
+    from = piece_of(pieces.size());
+  }
+  return truth.close();
+}
+
+Result<Exit> simulate(Options& options) {
+  if (!options.fit.empty()) return fit_preset(options);
+  if (!options.compare.empty()) return compare(options);
+  if (options.out.empty() && options.to.empty()) {
+    return fail(Errc::kRejected,
+                "where to? --out FILE writes the events, --to URL sends them to a service");
+  }
+  if (!options.experiment.empty()) return simulate_experiment(options);
+  const RealClock clock;
+  const auto population = COVEY_TRY(population_of(options));
+  ThreadPool pool(thread_count(options.threads));
+  std::optional<OutFile> out;
+  std::optional<EventSender> sender;
+  if (options.to.empty()) {
+    out = COVEY_TRY(OutFile::open(options.out));
+  } else {
+    sender = COVEY_TRY(EventSender::open(options.to, {.batch = options.batch}, clock));
+  }
+  const auto started = clock.now();
+  Progress bar(clock, sender ? "sending" : "simulating");
+  std::uint64_t events = 0;
+  const auto about = static_cast<std::uint64_t>(population.events_expected());
+  COVEY_TRY_VOID(population.generate_ndjson(
+      pool, [&](std::string_view text, std::uint64_t count) -> Result<void> {
+        COVEY_TRY_VOID(sender ? sender->send(text) : out->write(text));
+        events += count;
+        bar.update(events, about, grouped(events) + " events");
+        return {};
+      }));
+  if (sender) COVEY_TRY_VOID(sender->finish());
+  if (out) COVEY_TRY_VOID(out->close());
+  bar.finish();
+  const double seconds = std::chrono::duration<double>(clock.now() - started).count();
+  if (!options.truth.empty()) COVEY_TRY_VOID(write_truth(options, population, pool));
+  const std::string truth = options.truth.empty() ? "" : ", what is really so to " + options.truth;
+  if (sender) {
+    fmt::print(stderr,
+               "{} events of {} learners sent to {} in {:.1f} s: {} new, {} known already; {} "
+               "times a batch had to be sent again{}\n",
+               grouped(events), grouped(options.spec.learners), options.to, seconds,
+               grouped(sender->accepted()), grouped(sender->duplicates()), sender->waits(), truth);
+  } else {
+    fmt::print(stderr, "{} events of {} learners written to {} in {:.1f} s{}\n", grouped(events),
+               grouped(options.spec.learners), options.out == "-" ? "standard output" : options.out,
+               seconds, truth);
+  }
   return Exit::kDone;
 }
 
@@ -182,17 +296,71 @@ void add_simulate(CLI::App& app, Run& run) {
                               ->capture_default_str();
   command->add_option("--seed", spec.seed, "The same seed gives the same events")
       ->capture_default_str();
-  command->add_option("--days", spec.days, "Days they span")->capture_default_str();
+  options->days_given =
+      command
+          ->add_option("--days", spec.days,
+                       "Days they span; with --preset twice its longest stay and 2")
+          ->capture_default_str();
   command->add_option("--end", options->end, "Where they end (default 2024-07-01T00:00:00Z)")
       ->type_name("T");
   command->add_option("--domains", spec.domains, "Domains")->capture_default_str();
   command->add_option("--capabilities", spec.capabilities, "Capabilities over all domains")
       ->capture_default_str();
-  command->add_option("--out", options->out, "NDJSON file to write; - is standard output")
-      ->required();
+  auto* out = command->add_option(
+      "--out", options->out,
+      "NDJSON file to write; - is standard output. With --fit the preset's file");
+  command
+      ->add_option("--to", options->to,
+                   "Send them to the service at this URL instead, http://HOST:PORT, in order, "
+                   "waiting where it says 429 or 503")
+      ->type_name("URL")
+      ->excludes(out);
+  command->add_option("--batch", options->batch, "Events in a request of --to")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
   command->add_option("--truth", options->truth,
-                      "File for what is really so: CSV of learner,archetype; with --experiment, "
-                      "JSON of the planted effect");
+                      "File for what is really so: CSV of each learner's archetype, region, time "
+                      "zone, course, when it joined and left; with --experiment, JSON of the "
+                      "planted effect");
+  auto* preset =
+      command
+          ->add_option("--preset", options->preset,
+                       "Learners who behave like real ones, in courses and time zones, who join, "
+                       "leave and pay: oulad, or a file made by --fit. It decides on events per "
+                       "learner")
+          ->type_name("NAME|FILE")
+          ->excludes(const_cast<CLI::Option*>(options->events_given));
+  command->add_option("--courses", spec.courses, "With --preset: courses there are")
+      ->needs(preset)
+      ->capture_default_str();
+  command
+      ->add_option("--intake", spec.intake_days,
+                   "With --preset: learners join in the first so many days. Default: all that "
+                   "leave everybody room for the longest stay; with more, who joins late is cut "
+                   "off at the end, as in the log of a live platform")
+      ->needs(preset)
+      ->check(CLI::PositiveNumber)
+      ->type_name("DAYS");
+  command
+      ->add_option("--growth", spec.growth,
+                   "With --preset: of the learners who join, in a year; .5 is half as many again, "
+                   "below 0 they dwindle")
+      ->needs(preset)
+      ->capture_default_str();
+  command
+      ->add_option("--fit", options->fit,
+                   "Simulate nothing: read real events (NDJSON, .csv, or the folder of an OULAD "
+                   "package) and print the preset whose learners behave like these")
+      ->type_name("FILES");
+  command
+      ->add_option("--compare", options->compare,
+                   "Write no events: hold the simulated learners against the real ones in these "
+                   "files and print the distance of each marginal")
+      ->type_name("FILES");
+  command->add_option("--plots", options->plots, "With --compare: folder for its plots, as SVG")
+      ->type_name("FOLDER");
+  command->add_flag("--json", options->json, "With --compare: print the distances as JSON");
+  command->add_option("--threads", options->threads, "Default: as many as cores");
   command
       ->add_option("--experiment", options->experiment,
                    "Learners of this experiment instead, whose treatment raises revenue by 5.8 %, "
