@@ -59,26 +59,50 @@ constexpr double kCompletion = .75;
 /// Where a hidden kind stands among all learners, in deviations of a kind's own, and what no
 /// preset knows of.
 struct Leaning {
-  double share, novelty, regularity;
+  double share, activity, novelty, regularity;
   double spread, focus, acts;
 };
 constexpr std::array<Leaning, kKinds> kLeanings = {{
-    {.20, 3, 0, 4, .40, .70},
-    {.20, 0, 0, 2, .93, .60},
-    {.20, 0, 3, 4, .45, .92},
-    {.20, -3, 0, 4, .50, .60},
-    {.20, 0, 0, 12, .10, .30},
+    {.20, 1.5, 3, 0, 4, .40, .70},
+    {.20, 0, 0, 0, 2, .93, .60},
+    {.20, 2, 0, 3, 4, .45, .92},
+    {.20, 0, -3, 0, 4, .50, .60},
+    {.20, 0, 0, 0, 12, .10, .30},
 }};
-constexpr double kActsMean = .624;  // of the kinds above
 
 double normal_below(double z) {
   return .5 * std::erfc(-z / std::numbers::sqrt2);
 }
 
-/// The share of all learners whose draw is below `z`, which makes it uniform over all of them.
-double share_below(double z, double Leaning::* mean) {
+/// How many of the learners one thinks of are of each kind.
+using Shares = std::array<double, kKinds>;
+
+Shares shares_of_all() {
+  Shares out{};
+  for (std::size_t k = 0; k < kKinds; ++k) out[k] = kLeanings[k].share;
+  return out;
+}
+
+/// Among the learners whose draw of activity was `z`: what is drawn next must be uniform over
+/// these, or the kinds would bend what depends on activity.
+Shares shares_at(double z) {
+  Shares out{};
+  double sum = 0;
+  for (std::size_t k = 0; k < kKinds; ++k) {
+    const double away = z - kLeanings[k].activity;
+    sum += out[k] = kLeanings[k].share * std::exp(-.5 * away * away);
+  }
+  // So far out nothing tells them apart any more.
+  if (sum < 1e-200) return shares_of_all();
+  for (double& share : out) share /= sum;
+  return out;
+}
+
+/// The share of these learners whose draw is below `z`, which makes it uniform over all of them.
+double share_below(double z, double Leaning::* mean, const Shares& shares) {
   double below = 0;
-  for (const Leaning& leaning : kLeanings) below += leaning.share * normal_below(z - leaning.*mean);
+  for (std::size_t k = 0; k < kKinds; ++k)
+    below += shares[k] * normal_below(z - kLeanings[k].*mean);
   return std::min(below, 1.0);
 }
 
@@ -89,6 +113,33 @@ std::uint32_t weekday_of(std::int32_t day) {
 
 double odds(double p) {
   return p / (1 - p);
+}
+
+/// Probability of each kind to act on feedback: as far apart as in kLeanings, by odds, and over all
+/// events what the preset says.
+Shares acts_of(const Preset& preset) {
+  Shares events{};  // of each kind, by rectangles
+  for (std::size_t k = 0; k < kKinds; ++k) {
+    for (double z = -4; z < 4; z += 1. / 16) {
+      const double activity =
+          share_below(kLeanings[k].activity + z, &Leaning::activity, shares_of_all());
+      events[k] += kLeanings[k].share * std::exp(-.5 * z * z) * preset.events.at(activity);
+    }
+  }
+  Shares out{};
+  double low = 1e-6, high = 1e6;  // factors of the odds
+  for (int halving = 0; halving < 100; ++halving) {
+    const double factor = std::sqrt(low * high);
+    double sum = 0, mean = 0;
+    for (std::size_t k = 0; k < kKinds; ++k) {
+      const double acts = factor * odds(kLeanings[k].acts);
+      out[k] = acts / (1 + acts);
+      mean += events[k] * out[k];
+      sum += events[k];
+    }
+    (mean < sum * preset.acted_on ? low : high) = factor;
+  }
+  return out;
 }
 
 std::uint32_t rounded(double value, std::uint32_t least, std::uint32_t most) {
@@ -181,6 +232,7 @@ Lives::Lives(const Spec& spec, std::uint32_t per_domain, std::vector<std::uint16
       zipf_(std::move(zipf)),
       growth_a_day_(std::log1p(spec.growth) / 365.25),
       active_days_(preset_.unevenness, preset_.pace) {
+  acts_ = acts_of(preset_);
   double weight = 0;
   for (const double w : kHourWeights) weight += w;
   std::uint32_t hour = 0;
@@ -214,16 +266,14 @@ Lives::Plan Lives::plan(Random& random) const {
   const double day =
       std::abs(swell) < 1e-9 ? u * intake : std::log1p(u * std::expm1(swell)) / growth_a_day_;
   const double phase = static_cast<double>(p.course * kTerm) / spec_.courses;
-  const double start = std::floor((day - phase) / kTerm) * kTerm + phase;
+  const double start = std::round((day - phase) / kTerm) * kTerm + phase;
   p.joined = rounded(start + 4 * random.normal(), 0, intake_ - 1);
 
   const auto vary = [&](double value, double by) {
     return std::clamp(value * std::exp(by * random.normal()), .005, .98);
   };
   p.focus = vary(leaning.focus, .1);
-  const double acts =
-      odds(std::clamp(preset_.acted_on, .02, .98)) * odds(leaning.acts) / odds(kActsMean);
-  p.acts = vary(acts / (1 + acts), .05);
+  p.acts = vary(acts_[static_cast<std::size_t>(p.kind)], .05);
   p.spread = rounded(leaning.spread + random.normal(), 1, spec_.domains);
   p.main_domain = static_cast<std::uint32_t>(random.below(spec_.domains));
   p.habit_s = rounded(2 * kHour * random.normal() + kDay, 0, 2 * kDay);
@@ -234,17 +284,21 @@ Lives::Plan Lives::plan(Random& random) const {
     p.stay = 1 + static_cast<std::uint32_t>(random.below(kMonth));
     return p;
   }
-  const double activity = random.uniform();
-  const auto& band = preset_.bands[static_cast<std::size_t>(activity * kBands)];
+  const double drive = leaning.activity + random.normal();
+  const Shares alike = shares_at(drive);
+  const double activity = share_below(drive, &Leaning::activity, shares_of_all());
+  const auto& band =
+      preset_.bands[std::min(static_cast<std::size_t>(activity * kBands), kBands - 1)];
   p.events = rounded(preset_.events.at(activity), 1, 50'000);
   const double feedback = p.events * preset_.feedback;
   p.practice = p.events - rounded(feedback + .5 * random.normal(), 0, p.events / 2);
   p.stay = rounded(band.stay.at(random.uniform()), 1, stay_max_);
   if (p.practice == 1) p.stay = 1;
-  const double regular = share_below(leaning.regularity + random.normal(), &Leaning::regularity);
+  const double regular =
+      share_below(leaning.regularity + random.normal(), &Leaning::regularity, alike);
   p.active = rounded(p.practice / band.per_day.at(1 - regular), std::min(2u, p.stay),
                      std::min(p.practice, p.stay));
-  const double novel = share_below(leaning.novelty + random.normal(), &Leaning::novelty);
+  const double novel = share_below(leaning.novelty + random.normal(), &Leaning::novelty, alike);
   p.capabilities = rounded(1 + band.novelty.at(novel) * (p.practice - 1), 1,
                            std::min(p.practice, per_domain_ * spec_.domains));
   p.withdraws = random.chance(preset_.withdraw[preset_.eighth_of(p.stay, stay_max_)]);

@@ -66,6 +66,7 @@ class Lives {
   std::vector<std::uint16_t> zipf_;
   double growth_a_day_;
   ActiveDays active_days_;
+  std::array<double, kKinds> acts_{};  // probability to act on feedback, by kind
   std::vector<std::uint32_t> hours_;   // quantiles of the second of the day
   std::vector<double> course_shares_;  // cumulated
 };
