@@ -29,7 +29,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/bench"
 PEERS = ROOT / "bench/peers"
 SKLEARN = ROOT / "build/peers/sklearn"
-AS_OF = 1719792000  # 2024-07-01T00:00:00Z, where simulated events end
+AS_OF_TEXT = "2024-07-01T00:00:00Z"
+AS_OF = 1719792000  # the same in seconds: where simulated events end
 STEP_SECONDS = 1500  # no single step takes longer, or something hangs
 # One pass over 1 M x 5 float32 with 2 threads: EPYC with AVX2, scikit-learn 1.2.1.
 SKLEARN_RECORDED = {5: 15.6e-3, 8: 16.9e-3}
@@ -507,6 +508,37 @@ class Bench:
                  f"{watched * 100:.2g} % of a core", f"unwatched {alone * 100:.2g} %",
                  None, "< 10 % of a core", watched < 0.1, less=watched)
 
+    # A1: do cohorts find archetypes that are known, and did the old system's?
+
+    def archetypes(self):
+        learners = 10_000 if self.quick else 50_000
+        # A year of the preset has most of its learners under way; later most have left.
+        for preset, options, as_of in (("the default population", [], AS_OF_TEXT),
+                                       ("--preset oulad", ["--preset", "oulad"], "2023-10-01T00:00:00Z")):
+            files = {name: self.work / f"archetypes-{name}" for name in
+                     ("events.ndjson", "truth.csv", "members.csv", "traits.csv", "store")}
+            run([self.covey, "simulate", "--learners", learners, "--out", files["events.ndjson"], "--truth",
+                 files["truth.csv"], *options])
+            run([self.covey, "import", "--data", files["store"], "--format", "ndjson", files["events.ndjson"]])
+            at = ["--data", files["store"], "--as-of", as_of]
+            found = run_json([self.covey, "discover", *at, "--truth", files["truth.csv"], "--members",
+                              files["members.csv"], "--json"])
+            files["traits.csv"].write_text(run([self.covey, "traits", *at, "--csv"]))
+            peer = run_json(["node", PEERS / "old_kmeans.mjs", files["traits.csv"], files["truth.csv"],
+                             files["members.csv"]])
+            ours = found["truth"]["adjusted_rand_index"]
+            if abs(ours - peer["covey"]) > 1e-9:
+                raise Failed(f"the peer counts {peer['covey']} for our cohorts, we {ours}")
+            best = peer["old_at_its_best"]["adjusted_rand_index"]
+            self.raw.setdefault("A1", {})[preset] = {"covey": ours, "k": found["k"], **peer}
+            self.row("A1", f"adjusted Rand index against hidden archetypes, {preset}, "
+                     f"{count(peer['learners'])} learners", f"{ours:.3f}",
+                     f"old k-means: {peer['old']:.3f}; best of 60 ways, chosen by the truth: {best:.3f}",
+                     ours / peer["old"] if peer["old"] > 0 else None, "above the old one's", ours > peer["old"],
+                     more=ours)
+            for path in files.values():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     # R3: a rehearsal of four months, as a process.
 
     def rehearsal(self):
@@ -758,6 +790,7 @@ def measure(options, only, build, work):
     bench.step(["P3"], "one Lloyd pass", bench.lloyd)
     bench.step(["P4"], "import", bench.imports)
     bench.step(["E1"], "an experiment's analysis", bench.experiment)
+    bench.step(["A1"], "archetypes that are known", bench.archetypes)
     bench.step(["R1"], "following a rollout", bench.controller)
     bench.step(["R2"], "dashboards", bench.dashboards)
     bench.step(["R3"], "a rehearsal of the whole calendar", bench.rehearsal)
@@ -818,8 +851,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="with --against: times each is measured")
     options = parser.parse_args()
     only = [row for row in options.only.upper().split(",") if row]
-    if unknown := [row for row in only if row not in {"E1", "L1", "R1", "R2", "R3", *(f"P{i}" for i in range(1, 11))}]:
-        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10, E1, L1 and R1 to R3")
+    if unknown := [row for row in only if row not in {"E1", "A1", "L1", "R1", "R2", "R3", *(f"P{i}" for i in range(1, 11))}]:
+        parser.error(f"--only {','.join(unknown)}: rows are P1 to P10, A1, E1, L1 and R1 to R3")
     if options.against and not (options.against / "src/app/covey").exists():
         parser.error(f"--against {options.against}: there is no build in it")
     facts = machine()
