@@ -397,6 +397,64 @@ TEST(Experiment, FindsWhatWasPlantedAndNothingInEqualArms) {
   EXPECT_EQ(run_covey({"experiment", "analyze", ab, "--data", dir.path() + "/none"}).code, 2);
 }
 
+// A population from end to end: fitted, simulated, held against the real, found again.
+TEST(Simulate, FitsComparesAndKnowsTheTruth) {
+  const TempDir dir;
+  const std::string preset = dir.path() + "/preset.yaml";
+  const Finished fitted = run_covey({"simulate", "--fit", kOulad, "--out", preset});
+  ASSERT_EQ(fitted.code, 0) << fitted.err;
+  const Finished compared =
+      run_covey({"simulate", "--preset", preset, "--learners", "2000", "--compare", kOulad,
+                 "--plots", dir.path() + "/plots", "--json"});
+  ASSERT_EQ(compared.code, 0) << compared.err;
+  const json apart = json::parse(compared.out).at("distance");
+  EXPECT_EQ(apart.size(), 5u);
+  for (const auto& [what, distance] : apart.items()) EXPECT_LT(distance.get<double>(), .13) << what;
+  for (const char* plot : {"events", "capabilities", "gaps", "weeks", "active"}) {
+    std::ostringstream svg;
+    svg << std::ifstream(fmt::format("{}/plots/{}.svg", dir.path(), plot)).rdbuf();
+    EXPECT_NE(svg.str().find("simulated"), std::string::npos) << plot;
+  }
+
+  const std::string events = dir.path() + "/events.ndjson", truth = dir.path() + "/truth.csv";
+  const std::string store = dir.path() + "/store", members = dir.path() + "/members.csv";
+  ASSERT_EQ(run_covey({"simulate", "--learners", "3000", "--out", events, "--truth", truth}).code,
+            0);
+  ASSERT_EQ(run_covey({"import", "--data", store, "--format", "ndjson", events}).code, 0);
+  const Finished found = run_covey({"discover", "--data", store, "--as-of", "2024-07-01T00:00:00Z",
+                                    "--truth", truth, "--members", members, "--json"});
+  ASSERT_EQ(found.code, 0) << found.err;
+  const json run = json::parse(found.out);
+  EXPECT_GT(run.at("truth").at("adjusted_rand_index").get<double>(), .2);
+  EXPECT_EQ(run.at("truth").at("archetypes"), 5);
+  EXPECT_EQ(run.at("truth").at("learners"), run.at("learners"));
+  std::ifstream rows(members);
+  EXPECT_EQ(std::count(std::istreambuf_iterator<char>(rows), {}, '\n'),
+            run.at("learners").get<long>() + 1);
+
+  struct Wrong {
+    std::vector<std::string> args;
+    const char* says;
+  };
+  write_file(dir.path() + "/bad.ndjson", "{\"learner\":\"ada\"}\n");
+  const Wrong wrong[] = {
+      {{"simulate", "--learners", "10"}, "--out FILE"},
+      {{"simulate", "--preset", "ouladd", "--out", "-"}, "the only preset built in is oulad"},
+      {{"simulate", "--preset", "oulad", "--days", "100", "--out", "-"}, "the longest stay"},
+      {{"simulate", "--preset", "oulad", "--events-per-learner", "9", "--out", "-"}, "excludes"},
+      {{"simulate", "--growth", "1", "--out", "-"}, "requires"},
+      {{"simulate", "--fit", dir.path() + "/bad.ndjson"}, "bad.ndjson:1: "},
+      {{"simulate", "--fit", events + "x"}, "cannot read"},
+      {{"simulate", "--to", "https://example.org"}, "https"},
+      {{"discover", "--data", store, "--as-of", "latest", "--truth", members}, "members.csv:1: "},
+  };
+  for (const Wrong& row : wrong) {
+    const Finished got = run_covey(row.args);
+    EXPECT_EQ(got.code, 2) << row.says << ": " << got.err;
+    EXPECT_NE(got.err.find(row.says), std::string::npos) << got.err;
+  }
+}
+
 // The whole calendar as its page shows it: check, draw, rehearse, with and without a fault.
 TEST(Plan, IsCheckedDrawnAndRehearsed) {
   const std::string plan = COVEY_SOURCE_DIR "/plans/learner-platform.yaml";

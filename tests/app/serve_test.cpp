@@ -91,6 +91,27 @@ TEST(Serve, BothEnginesAnswerAlike) {
   }
 }
 
+// Goal: what is simulated arrives whole at a service that turns it away again and again, and what
+// is sent twice counts once.
+TEST(Serve, TakesASimulatedPopulation) {
+  const TempDir dir;
+  Server server(dir.path(), {"--as-of", "2024-07-01T00:00:00Z", "--rediscover", "0"});
+  ASSERT_NE(server.port(), 0) << server.process().err();
+  const std::string url = fmt::format("http://127.0.0.1:{}", server.port());
+  const std::vector<std::string> simulate = {"simulate", "--learners", "2000", "--to", url};
+  const testing::Finished first = run_covey(simulate), again = run_covey(simulate);
+  ASSERT_EQ(first.code, 0) << first.err;
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(first.err.find(", 0 known already"), std::string::npos) << first.err;
+  EXPECT_NE(again.err.find(": 0 new, "), std::string::npos) << again.err;
+  HttpClient client(server.port());
+  EXPECT_EQ(client.get("/v1/learners/sim-0001999")->status, 200u);
+  const testing::Finished nobody =
+      run_covey({"simulate", "--learners", "10", "--to", url + "/v1/cohorts"});
+  EXPECT_EQ(nobody.code, 2);
+  EXPECT_NE(nobody.err.find("answers 4"), std::string::npos) << nobody.err;
+}
+
 TEST(Serve, DiscoversListsAndPages) {
   const TempDir dir;
   ASSERT_EQ(run_covey({"import", "--data", dir.path(), "--format", "oulad",
