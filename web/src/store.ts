@@ -35,16 +35,21 @@ export const state: State = {
 }
 
 const listeners = new Set<() => void>()
+let version = 0
 export function changed(): void {
+  ++version
   for (const listener of listeners) listener()
 }
 
 /** The state, read again whenever it changes. */
 export function useStore(): State {
   const [, refresh] = useReducer((n: number) => n + 1, 0)
+  const drawn = version
   useEffect(() => {
     const listener = (): void => refresh(undefined as never)
     listeners.add(listener)
+    // Effects come a frame after the drawing; what changed between the two has told nobody.
+    if (version !== drawn) listener()
     return () => void listeners.delete(listener)
   }, [])
   return state

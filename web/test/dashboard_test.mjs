@@ -468,6 +468,16 @@ async function stream(rig, browser) {
 async function analyzerAway(rig, browser) {
   const fake = await new Fake('analyzer').start()
   rig.also(fake)
+  // A browser whose frames come late has its first answer before the page listens.
+  const slow = await browser.window()
+  await slow.addInitScript(() => {
+    const timeout = window.setTimeout
+    window.requestAnimationFrame = (draw) => timeout(() => draw(performance.now()), 1_000)
+    window.setTimeout = (work, ms, ...rest) => timeout(work, ms <= 100 ? 1_000 : ms, ...rest)
+  })
+  await slow.goto(fake.address + '/')
+  await slow.getByText('How they differ').waitFor()
+  await slow.context().close()
   const page = await browser.window()
   await page.goto(fake.address + '/')
   await page.getByText('How they differ').waitFor()
