@@ -117,8 +117,8 @@ TEST(IdIndex, MemoryStaysNearEightBytesAnEntry) {
   for (std::uint64_t sequence = 0; sequence < kBatches; ++sequence) {
     for (std::uint64_t i = 0; i < ids.size(); ++i) ids[i] = id_of(sequence * 1000 + i);
     ASSERT_TRUE(ok(index.load(ids, sequence)));
-    ASSERT_TRUE(ok(index.finish_load()));
     if (sequence < 1000) continue;
+    ASSERT_TRUE(ok(index.finish_load()));
     ASSERT_LT(static_cast<double>(index.bytes()), 14.0 * static_cast<double>(index.entries()));
   }
   EXPECT_EQ(index.entries(), kBatches * 1000);
