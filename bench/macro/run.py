@@ -463,7 +463,7 @@ class Bench:
                     while number < now * lines_per_second:
                         number += 1
                         arm = "c" if number % 10 == 0 else "b"
-                        text = (f"covey1 {number} 7 {ms} 3 200 -- {'candidate' if arm == 'c' else 'baseline'}"
+                        text = (f"covey1 {number} {os.getpid()} {ms} 3 200 -- {'candidate' if arm == 'c' else 'baseline'}"
                                 f" 0 {arm} 1000 {number * 7919 % 10000} {1500 + number % 3000}"
                                 f" us-east AAA-2013J%2F{number % 99991}")
                         out.append(f"{len(text)} {text}")
