@@ -56,7 +56,7 @@ MUTANTS = [
     (
         "missing-time-counts-as-good",
         "measure.cpp",
-        "  if (window) out.missing = window->missing;",
+        "  if (window.sums) out.missing = window.sums->missing;",
         "",
     ),
     (
@@ -259,4 +259,5 @@ def main():
     sys.exit(1 if survivors else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
