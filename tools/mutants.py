@@ -107,7 +107,7 @@ MUTANTS = [
         "an-impact-never-grows-old",
         "phases.cpp",
         "  if (state.now > valid_until(plan, told)) {",
-        "  if (false) {",
+        "  if (state.now > valid_until(plan, told) + std::chrono::hours(8760)) {",
     ),
     (
         "an-impact-of-the-attempt-before",
