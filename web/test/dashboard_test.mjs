@@ -457,6 +457,16 @@ async function stream(rig, browser) {
   assert.match(await whole.locator('section[aria-labelledby=impacts]').innerText(), /Revenue[^]*\+1\.2[^]*it ended yesterday/)
   assert.deepEqual(await findings(whole), [], 'axe on gates and experiments')
   await browser.screenshot(whole, 'gates-and-experiments')
+  fake.who = { person: 'Paul', role: 'product_lead' }
+  await whole.reload()
+  await whole.getByRole('button', { name: 'GO …', exact: true }).click()
+  await whole.getByRole('button', { name: 'GO', exact: true }).click()
+  await whole.getByText('Name the report').waitFor()
+  await whole.getByLabel(/^Report/).fill('week-1.html')
+  await whole.getByRole('button', { name: 'GO', exact: true }).click()
+  await until('GO arrives', () => fake.sent.length === 1, 10)
+  assert.deepEqual(fake.sent, [{ stage: 'week_one', attempt: 1, report: 'week-1.html' }])
+  fake.who = { person: null, role: null }
   await whole.context().close()
 
   fake.slot = 1

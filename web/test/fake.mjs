@@ -33,6 +33,9 @@ export class Fake {
   #decisions = []
   made = time(Date.now())
   analyses = 1
+  /** Who is signed in, and what they sent. */
+  who = { person: null, role: null }
+  sent = []
 
   constructor(kind) {
     this.kind = kind
@@ -145,10 +148,10 @@ export class Fake {
       response.end(JSON.stringify(value))
     }
     if (path === '/') return json({ name: this.kind === 'control' ? 'covey control' : 'covey' })
-    return this.kind === 'control' ? this.#control(path, query, response, json) : this.#analyzer(path, query, response, json)
+    return this.kind === 'control' ? this.#control(request, path, query, response, json) : this.#analyzer(path, query, response, json)
   }
 
-  #control(path, query, response, json) {
+  #control(request, path, query, response, json) {
     if (path === '/v1/rollout/events') {
       if (this.refuses) return this.#problem(response, 503, this.refuses)
       this.streamsBegun += 1
@@ -160,7 +163,11 @@ export class Fake {
     }
     if (path === '/v1/rollout') return json(this.status())
     if (path === '/v1/rollout/plan') return json(this.plan())
-    if (path === '/v1/session') return json({ person: null, role: null })
+    if (path === '/v1/session') return json(this.who)
+    if (path === '/v1/rollout/approvals') {
+      request.setEncoding('utf8').on('data', (text) => this.sent.push(JSON.parse(text)))
+      return json({ decisions: [] })
+    }
     if (path === '/v1/rollout/history') {
       const from = query.has('from') ? Date.parse(query.get('from')) : 0
       const within = this.#decisions.filter((d) => Date.parse(d.at) > from)
