@@ -46,7 +46,9 @@ struct Balancer final : control::Balancer {
   }
 };
 struct Channels final : control::Channels {
-  void post(const rollout::Notify&, std::uint64_t, Time) override {}
+  std::vector<std::string> names() const override { return {}; }
+  void post(const control::Note&) override {}
+  void renew(const rollout::Notify&, Time) override {}
 };
 /// Every check passes.
 struct Checks final : control::Checks {
@@ -69,7 +71,8 @@ class Day {
   Result<void> run(Time until, std::uint64_t requests_per_slot) {
     for (const plan::Stage& stage : plan_.stages) {
       for (const std::string& role : stage.approvals) {
-        controller_.submit(rollout::Approve{stage.name, role, plan_.role(role)->people.front()});
+        controller_.submit(
+            rollout::Approve{stage.name, role, plan_.role(role)->people.front(), 0, {}});
       }
     }
     int minute = 0;
