@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace covey {
+
+/// Zeroed memory straight from the kernel, in huge pages where it is large and the kernel has some:
+/// half a gigabyte that is read here and there costs a miss of the address cache at each read
+/// otherwise, and each 4 KiB of it a fault when first written.
+class Mapping {
+ public:
+  Mapping() = default;
+  /// Throws std::bad_alloc. The memory is aligned to a page, from kHugePage bytes on to a huge one.
+  explicit Mapping(std::size_t bytes);
+  Mapping(Mapping&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~Mapping();
+
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Room for numbers that are written before they are read: it is neither cleared nor copied when it
+/// grows, and used again by whoever comes next.
+template <typename T>
+class Room {
+  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+
+ public:
+  /// `count` of them, holding anything. What was taken before is gone.
+  std::span<T> take(std::size_t count) {
+    if (count * sizeof(T) > mapping_.size()) {
+      mapping_ = Mapping();  // first, so that both are never held
+      mapping_ = Mapping(count * sizeof(T));
+    }
+    return {reinterpret_cast<T*>(mapping_.data()), count};
+  }
+
+ private:
+  Mapping mapping_;
+};
+
+}  // namespace covey
