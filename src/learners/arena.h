@@ -3,27 +3,61 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/result.h"
 
 namespace covey::learners {
 
-/// Memory in fixed chunks that never move and are never given back while the owner lives.
+/// Where an engine's memory comes from: slabs of huge pages that all its chunks share, so that an
+/// engine of few learners has few of them. Given back when the owner goes. Any thread may take.
+class Slabs {
+ public:
+  /// Zeroed, at 64 bytes. Throws std::bad_alloc.
+  std::byte* take(std::size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    const std::lock_guard lock(mutex_);
+    taken_ += bytes;
+    if (bytes > kSlab / 4) return add(bytes);  // of its own: nothing is wasted
+    if (left_ < bytes) {
+      next_ = add(kSlab);
+      left_ = kSlab;
+    }
+    left_ -= bytes;
+    return std::exchange(next_, next_ + bytes);
+  }
+  /// Bytes that nobody has taken.
+  std::size_t spare() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_ - taken_;
+  }
+
+ private:
+  static constexpr std::size_t kSlab = Mapping::kHugePage;
+  std::byte* add(std::size_t bytes) {
+    bytes_ += slabs_.emplace_back(bytes).size();
+    return slabs_.back().data();
+  }
+  mutable std::mutex mutex_;
+  std::vector<Mapping> slabs_;
+  std::byte* next_ = nullptr;
+  std::size_t left_ = 0, bytes_ = 0, taken_ = 0;
+};
+
+/// Memory in fixed chunks that never move and are never given back while the slabs live.
 ///
 /// One thread grows it; any number may follow a number to its address meanwhile, for the directory
 /// is replaced, never changed, and old directories are kept (together no larger than the current).
 class Chunks {
  public:
-  explicit Chunks(std::size_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
-  ~Chunks() {
-    for (std::byte* run : runs_) std::free(run);
-  }
+  Chunks(Slabs& slabs, std::size_t chunk_bytes) : slabs_(slabs), chunk_bytes_(chunk_bytes) {}
   Chunks(const Chunks&) = delete;
   Chunks& operator=(const Chunks&) = delete;
 
@@ -33,12 +67,9 @@ class Chunks {
   std::size_t size() const { return size_; }
   std::size_t bytes() const { return bytes_; }
 
-  /// Appends `count` chunks that lie side by side and returns the number of the first.
+  /// Appends `count` chunks of zeros that lie side by side and returns the number of the first.
   std::size_t extend(std::size_t count) {
-    auto* run = static_cast<std::byte*>(std::aligned_alloc(64, chunk_bytes_ * count));
-    if (run == nullptr) throw std::bad_alloc();
-    std::memset(run, 0, chunk_bytes_ * count);  // snapshots write chunks out as they are
-    runs_.push_back(run);
+    std::byte* const run = slabs_.take(chunk_bytes_ * count);
     if (size_ + count > capacity_) grow_directory(size_ + count);
     std::byte** directory = directory_.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < count; ++i) directory[size_ + i] = run + i * chunk_bytes_;
@@ -63,11 +94,11 @@ class Chunks {
     capacity_ = capacity;
   }
 
+  Slabs& slabs_;
   std::size_t chunk_bytes_;
   std::size_t size_ = 0, capacity_ = 0, bytes_ = 0;
   std::atomic<std::byte**> directory_{nullptr};
   std::vector<std::unique_ptr<std::byte*[]>> directories_;
-  std::vector<std::byte*> runs_;
 };
 
 /// Where a block lies in a BlockArena, in units of 8 bytes. 0 is no block.
@@ -79,7 +110,7 @@ using Handle = std::uint32_t;
 /// lock of the row it came from tells it so. 32 GiB at most.
 class BlockArena {
  public:
-  BlockArena() : chunks_(kChunkBytes) {}
+  explicit BlockArena(Slabs& slabs) : chunks_(slabs, kChunkBytes) {}
 
   std::byte* at(Handle handle) const {
     return chunks_.at(handle / kChunkUnits) + std::size_t{handle % kChunkUnits} * 8;
@@ -152,7 +183,8 @@ class BlockArena {
 /// Distinct strings numbered from 0, kept for ever. One thread interns; any may read.
 class Names {
  public:
-  Names() : entries_(kEntriesPerChunk * sizeof(std::string_view)), text_(kTextBytes) {}
+  explicit Names(Slabs& slabs)
+      : entries_(slabs, kEntriesPerChunk * sizeof(std::string_view)), text_(slabs, kTextBytes) {}
 
   std::uint32_t intern(std::string_view text);
   /// The number of a text that was interned; COVEY_CHECKs that it was. Not beside intern().

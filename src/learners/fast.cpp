@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/hash.h"
+#include "base/memory.h"
 #include "learners/engine.h"
 #include "learners/fast_shard.h"
 
@@ -23,6 +24,7 @@ std::size_t shard_of(std::uint64_t hash) {
 
 class Fast final : public Engine {
  public:
+  Fast() : Fast(std::make_index_sequence<kShards>()) {}
   std::string_view name() const override { return "fast"; }
   void apply(std::span<const Batch* const> batches, Parallel& parallel) override;
   std::optional<LearnerFacts> find(std::string_view learner, Time as_of) const override;
@@ -74,17 +76,45 @@ class Fast final : public Engine {
     std::vector<Pair> attributes;
     std::array<std::vector<Told>, kShards> told;
     std::vector<Candidate> learners;  // by shard, in order of the batch's numbers
-    std::vector<Filed> filed;         // by shard, else as they came
+    std::span<Filed> filed;           // by shard, else as they came
     std::array<std::uint32_t, kShards + 1> first_learner{}, first_event{};
   };
-  void apply_some(std::span<const Batch* const> batches, Parallel& parallel);
+  // What a thread needs while it folds a shard.
+  struct Desk {
+    std::vector<std::vector<std::uint32_t>> rows;  // of each batch's learners
+    std::vector<std::uint32_t> next;
+    Room<Filed> sorted;
+  };
+  // What is needed while events are applied, used again from group to group.
+  struct Rooms {
+    Room<Filed> filed;
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Desk>> desks;  // that no thread is at
+
+    std::unique_ptr<Desk> take() {
+      const std::lock_guard lock(mutex);
+      if (desks.empty()) return std::make_unique<Desk>();
+      auto desk = std::move(desks.back());
+      desks.pop_back();
+      return desk;
+    }
+    void put(std::unique_ptr<Desk> desk) {
+      const std::lock_guard lock(mutex);
+      desks.push_back(std::move(desk));
+    }
+  };
+  void apply_some(std::span<const Batch* const> batches, Parallel& parallel, Rooms& rooms);
   void number_names(Prepared& prepared);
   static void file_by_shard(Prepared& prepared);
-  void fold_shard(std::size_t shard, std::vector<Prepared>& prepared);
+  void fold_shard(std::size_t shard, std::span<const Prepared> prepared, Desk& desk);
 
+  template <std::size_t... shard>
+  explicit Fast(std::index_sequence<shard...>) : shards_{((void)shard, Shard(slabs_))...} {}
+
+  Slabs slabs_;  // before all that takes from it
   std::array<Shard, kShards> shards_;
   // Apart, so that numbers of capabilities stay small: see KeyedBlock.
-  Names capability_names_, domain_names_, attribute_names_;
+  Names capability_names_{slabs_}, domain_names_{slabs_}, attribute_names_{slabs_};
   mutable std::mutex memory_mutex_;
   MemoryUse memory_;
 };
@@ -106,129 +136,162 @@ void Fast::file_by_shard(Prepared& prepared) {
   const Batch& batch = *prepared.batch;
   const auto& learners = batch.learners();
   const auto learner = batch.learner();
-  constexpr std::uint8_t kUnused = kShards;  // a selection of a batch keeps names it lost
-  struct Where {
-    std::uint32_t place = 0;  // within the shard
-    std::uint8_t shard = kUnused;
-  };
-  std::vector<Where> where(learners.size());
+  // Of each learner of the batch: its shard in the high bits, its place within the shard. Nothing
+  // where no event is left: a selection of a batch keeps names it lost.
+  constexpr unsigned kPlaceBits = 26;
+  constexpr std::uint32_t kPlaceMask = (1u << kPlaceBits) - 1;
+  static_assert(Batch::kEventsMax < 1u << kPlaceBits && kShards == 1u << (32 - kPlaceBits));
+  std::vector<std::uint8_t> met(learners.size(), 0);
+  for (const std::uint32_t l : learner) met[l] = 1;
+  std::vector<std::uint32_t> where(learners.size());
   std::vector<std::uint64_t> hash(learners.size());
+  auto& first_learner = prepared.first_learner;
+  for (std::uint32_t l = 0; l < learners.size(); ++l) {
+    if (met[l] == 0) continue;
+    hash[l] = hash64(learners[l]);
+    const auto shard = static_cast<std::uint32_t>(shard_of(hash[l]));
+    where[l] = shard << kPlaceBits | first_learner[shard + 1]++;
+  }
   auto& first_event = prepared.first_event;
   for (std::uint32_t event = 0; event < batch.size(); ++event) {
-    const std::uint32_t l = learner[event];
-    if (where[l].shard == kUnused) {
-      hash[l] = hash64(learners[l]);
-      where[l].shard = static_cast<std::uint8_t>(shard_of(hash[l]));
-    }
-    first_event[where[l].shard + 1u] += batch.type(event) != EventType::kProfile;
-  }
-  auto& first_learner = prepared.first_learner;
-  for (const Where& w : where) {
-    if (w.shard != kUnused) ++first_learner[w.shard + 1u];
+    first_event[(where[learner[event]] >> kPlaceBits) + 1] +=
+        batch.type(event) != EventType::kProfile ? 1 : 0;
   }
   for (std::size_t s = 0; s < kShards; ++s) {
     first_event[s + 1] += first_event[s];
     first_learner[s + 1] += first_learner[s];
   }
   prepared.learners.resize(first_learner[kShards]);
-  auto next = first_learner;
   for (std::uint32_t l = 0; l < learners.size(); ++l) {
-    const std::uint8_t s = where[l].shard;
-    if (s == kUnused) continue;
-    where[l].place = next[s] - first_learner[s];
+    if (met[l] == 0) continue;
     const std::string_view id = learners[l];
-    prepared.learners[next[s]++] = {hash[l], Name::fits(id) ? Name::of(id) : Name::elsewhere(l)};
+    prepared.learners[first_learner[where[l] >> kPlaceBits] + (where[l] & kPlaceMask)] = {
+        hash[l], Name::fits(id) ? Name::of(id) : Name::elsewhere(l)};
   }
-  prepared.filed.resize(first_event[kShards]);
-  next = first_event;
+  auto next = first_event;
   const std::int64_t since_1900 = earliest_time().time_since_epoch().count();
   const auto time = batch.time_us();
   const auto capability = batch.capability(), domain = batch.domain();
-  std::vector<events::Attribute> attributes;
-  for (std::uint32_t event = 0; event < batch.size(); ++event) {
+  const std::uint32_t* const our_capability = prepared.capability.data();
+  const std::uint32_t* const our_domain = prepared.domain.data();
+  Filed* const out = prepared.filed.data();
+  struct Profile {
+    std::uint32_t event, where;
+  };
+  std::vector<Profile> told;  // few; what they say is read after the loop, which stays short
+  const std::uint32_t count = batch.size();
+  for (std::uint32_t event = 0; event < count; ++event) {
     const EventType type = batch.type(event);
-    const Where w = where[learner[event]];
+    const std::uint32_t w = where[learner[event]];
+    const std::uint32_t shard = w >> kPlaceBits;
+    const std::uint32_t place = w & kPlaceMask;
     if (type == EventType::kProfile) {
-      Told told{w.place, static_cast<std::uint32_t>(prepared.attributes.size()), 0, time[event]};
-      attributes.clear();
-      for (const auto& [key, value] : batch.event(event, attributes).attributes) {
-        prepared.attributes.push_back(
-            {prepared.attribute_names.intern(key), prepared.attribute_names.intern(value)});
-      }
-      told.count = static_cast<std::uint32_t>(prepared.attributes.size()) - told.first;
-      prepared.told[w.shard].push_back(told);
-      // It is heard of all the same.
+      told.push_back({event, w});
       continue;
     }
-    Filed& filed = prepared.filed[next[w.shard]++];
+    Filed filed;
     filed.time =
         static_cast<std::uint64_t>(time[event] - since_1900) / Sixteenths::kUs & Filed::kTimeMax;
     filed.type = static_cast<std::uint64_t>(type) & 7;
     filed.acted = batch.acted_on(event);
-    filed.learner = w.place;
+    filed.learner = place;
     const bool practice = type == EventType::kPractice;
-    filed.capability = practice ? prepared.capability[capability[event]] : 0;
-    filed.domain = practice ? prepared.domain[domain[event]] & Filed::kDomainsMax : 0;
+    filed.capability = practice ? our_capability[capability[event]] : 0;
+    filed.domain = practice ? our_domain[domain[event]] & Filed::kDomainsMax : 0;
+    out[next[shard]++] = filed;
+  }
+  std::vector<events::Attribute> attributes;
+  for (const auto [event, w] : told) {
+    const auto first = static_cast<std::uint32_t>(prepared.attributes.size());
+    attributes.clear();
+    for (const auto& [key, value] : batch.event(event, attributes).attributes) {
+      prepared.attributes.push_back(
+          {prepared.attribute_names.intern(key), prepared.attribute_names.intern(value)});
+    }
+    const auto said = static_cast<std::uint32_t>(prepared.attributes.size()) - first;
+    prepared.told[w >> kPlaceBits].push_back({w & kPlaceMask, first, said, time[event]});
   }
 }
 
 // Events are brought in order of rows where there are enough of them: then a learner's rows and
 // blocks are fetched once for all its events, and rows one after the other. Counting costs a step
 // per row, so a small batch goes as it came.
-void Fast::fold_shard(std::size_t number, std::vector<Prepared>& prepared) {
+void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, Desk& desk) {
   Shard& shard = shards_[number];
   shard.begin_apply();
+  desk.rows.resize(std::max(desk.rows.size(), prepared.size()));
   std::size_t events = 0;
-  for (const Prepared& p : prepared) events += p.first_event[number + 1] - p.first_event[number];
-  std::vector<Filed> filed;
-  filed.reserve(events);
-  std::vector<std::uint32_t> rows;
-  for (const Prepared& p : prepared) {
-    const auto learners = std::span(p.learners)
-                              .subspan(p.first_learner[number],
-                                       p.first_learner[number + 1] - p.first_learner[number]);
-    if (learners.empty()) continue;
-    shard.resolve(learners, p.batch->learners(), rows);
-    for (std::uint32_t i = p.first_event[number]; i < p.first_event[number + 1]; ++i) {
-      filed.push_back(p.filed[i]);
-      filed.back().learner = rows[filed.back().learner];
-    }
-    for (const Told& told : p.told[number]) {
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const Prepared& p = prepared[i];
+    std::vector<std::uint32_t>& rows = desk.rows[i];
+    shard.resolve(std::span(p.learners)
+                      .subspan(p.first_learner[number],
+                               p.first_learner[number + 1] - p.first_learner[number]),
+                  p.batch->learners(), rows);
+    const auto& all_told = p.told[number];
+    for (std::size_t t = 0; t < all_told.size(); ++t) {
+      const Told& told = all_told[t];
+      if (t + kLookahead < all_told.size()) {
+        shard.prefetch_row(rows[all_told[t + kLookahead].learner]);
+      }
       for (const auto& [key, value] : std::span(p.attributes).subspan(told.first, told.count)) {
         shard.set_attribute(rows[told.learner],
                             {p.attribute_name[key], p.attribute_name[value], told.time_us},
                             attribute_names_);
       }
     }
+    events += p.first_event[number + 1] - p.first_event[number];
   }
-  if (filed.size() < shard.size() / kRowsPerEventToSort) {
-    shard.fold(filed);
-    return;
+  const auto each = [&](const auto& see) {
+    for (std::size_t i = 0; i < prepared.size(); ++i) {
+      const Prepared& p = prepared[i];
+      const std::uint32_t* const rows = desk.rows[i].data();
+      for (std::uint32_t e = p.first_event[number]; e < p.first_event[number + 1]; ++e) {
+        see(p.filed[e], rows[p.filed[e].learner]);
+      }
+    }
+  };
+  const std::span<Filed> sorted = desk.sorted.take(events);
+  const auto put = [&](std::size_t at, const Filed& filed, std::uint32_t row) {
+    sorted[at] = filed;
+    sorted[at].learner = row;
+  };
+  if (events < shard.size() / kRowsPerEventToSort) {
+    std::size_t at = 0;
+    each([&](const Filed& filed, std::uint32_t row) { put(at++, filed, row); });
+  } else {
+    std::vector<std::uint32_t>& next = desk.next;
+    next.assign(shard.size() + 1, 0);
+    each([&](const Filed&, std::uint32_t row) { ++next[row + 1]; });
+    for (std::size_t i = 1; i < next.size(); ++i) next[i] += next[i - 1];
+    each([&](const Filed& filed, std::uint32_t row) { put(next[row]++, filed, row); });
   }
-  std::vector<std::uint32_t> next(shard.size() + 1, 0);
-  for (const Filed& f : filed) ++next[f.learner + 1];
-  for (std::size_t i = 1; i < next.size(); ++i) next[i] += next[i - 1];
-  const auto sorted = std::make_unique_for_overwrite<Filed[]>(filed.size());
-  for (const Filed& f : filed) sorted[next[f.learner]++] = f;
-  shard.fold({sorted.get(), filed.size()});
+  shard.fold(sorted);
 }
 
 void Fast::apply(std::span<const Batch* const> batches, Parallel& parallel) {
-  // What is filed takes 16 bytes an event, twice: a group of groups at a time.
+  // What is filed takes 16 bytes an event: a group of groups at a time.
+  Rooms rooms;
   for (std::size_t begin = 0; begin < batches.size();) {
     std::size_t end = begin, events = 0;
     while (end < batches.size() && (end == begin || events < kEventsAtOnce)) {
       events += batches[end++]->size();
     }
-    apply_some(batches.subspan(begin, end - begin), parallel);
+    apply_some(batches.subspan(begin, end - begin), parallel, rooms);
     begin = end;
   }
+  note_memory();
 }
 
-void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel) {
+void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel, Rooms& rooms) {
   std::vector<Prepared> prepared(batches.size());
+  std::size_t events = 0;
+  for (const Batch* batch : batches) events += batch->size();
+  std::span<Filed> filed = rooms.filed.take(events);
   for (std::size_t i = 0; i < batches.size(); ++i) {
     prepared[i].batch = batches[i];
+    prepared[i].filed = filed.first(batches[i]->size());
+    filed = filed.subspan(batches[i]->size());
     number_names(prepared[i]);
   }
   parallel.run(prepared.size(), [&](std::size_t i) { file_by_shard(prepared[i]); });
@@ -238,14 +301,17 @@ void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel)
       p.attribute_name[i] = attribute_names_.intern(p.attribute_names[i]);
     }
   }
-  parallel.run(kShards, [&](std::size_t shard) { fold_shard(shard, prepared); });
-  note_memory();
+  parallel.run(kShards, [&](std::size_t shard) {
+    auto desk = rooms.take();
+    fold_shard(shard, prepared, *desk);
+    rooms.put(std::move(desk));
+  });
 }
 
 void Fast::note_memory() {
   MemoryUse use;
   for (const Shard& shard : shards_) shard.count_memory(use);
-  use.bytes = sizeof(*this) + capability_names_.bytes() + domain_names_.bytes() +
+  use.bytes = sizeof(*this) + slabs_.spare() + capability_names_.bytes() + domain_names_.bytes() +
               attribute_names_.bytes() + use.rows + use.names + use.index + use.blocks +
               use.attributes;
   const std::lock_guard lock(memory_mutex_);

@@ -11,7 +11,6 @@ namespace {
 
 using events::EventType;
 
-constexpr std::size_t kLookahead = 32;  // learners or events whose cache misses are overlapped
 constexpr std::uint32_t kDomainsSummed = 16;
 
 // 1900 to 1970; the model takes no earlier time.

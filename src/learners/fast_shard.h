@@ -91,10 +91,18 @@ struct Candidate {
   Name name;  ///< of a long id: its number in the batch
 };
 
+/// Learners or events whose cache misses are overlapped.
+inline constexpr std::size_t kLookahead = 32;
+
 /// A 64th of the learners. One thread at a time folds into it; look-ups read beside it.
 class Shard {
  public:
-  Shard() : rows_(kRowsPerChunk * sizeof(Row)), names_(kRowsPerChunk * sizeof(Name)) {}
+  explicit Shard(Slabs& slabs)
+      : rows_(slabs, kRowsPerChunk * sizeof(Row)),
+        names_(slabs, kRowsPerChunk * sizeof(Name)),
+        long_names_(slabs),
+        blocks_(slabs),
+        attribute_blocks_(slabs) {}
 
   std::uint32_t size() const { return size_.load(std::memory_order_acquire); }
   Row& row(std::uint32_t index) const {
@@ -121,6 +129,7 @@ class Shard {
 
   // For the folding thread.
 
+  void prefetch_row(std::uint32_t index) const;
   void begin_apply() { index_.free_retired(); }
   /// Finds or adds the rows of a batch's learners, in their order.
   void resolve(std::span<const Candidate> learners, const events::Dictionary& names,
@@ -146,7 +155,6 @@ class Shard {
   }
   std::uint32_t find_or_add(const Candidate& learner, const events::Dictionary& names);
   std::uint32_t add(std::uint64_t hash, const Name& name);
-  void prefetch_row(std::uint32_t index) const;
   void prefetch_blocks(std::uint32_t index) const;
 
   void fold_run(std::span<const Filed> run);

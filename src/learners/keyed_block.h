@@ -2,6 +2,8 @@
 
 #include <emmintrin.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +27,18 @@ struct KeyedBlock {
   std::uint8_t size_class = 0;  ///< the high bit: wide
 };
 
+namespace detail {
+/// Entries of a block by size class. Asked for at each event, so it is not worked out each time.
+inline constexpr std::array<std::uint32_t, 128> kCapacities = [] {
+  std::array<std::uint32_t, 128> entries{};
+  for (std::uint32_t n = 0; n < entries.size(); ++n) {
+    const std::uint32_t base = n <= 8 ? 0 : 32u << std::min((n - 8) / 4, 26u);
+    entries[n] = n <= 8 ? n * 4 : base + base / 4 * ((n - 8) % 4);
+  }
+  return entries;
+}();
+}  // namespace detail
+
 /// `Value` is trivially copyable, of 4 or 8 bytes; `kind` tells blocks of different Values in one
 /// arena apart (0 or 1).
 template <typename Value, std::size_t kind>
@@ -36,10 +50,7 @@ class Keyed {
 
   /// 4, 8, 12, ... 32, then four to each doubling: 40, 48, 56, 64, 80, ...
   static constexpr std::uint32_t capacity(std::uint8_t size_class) {
-    const std::uint32_t n = size_class & 0x7fu;
-    if (n <= 8) return n * 4;
-    const std::uint32_t base = 32u << ((n - 8) / 4);
-    return base + base / 4 * ((n - 8) % 4);
+    return detail::kCapacities[size_class & 0x7fu];
   }
   static constexpr bool wide(std::uint8_t size_class) { return size_class >= kWide; }
   static constexpr std::size_t bytes(std::uint8_t size_class) {

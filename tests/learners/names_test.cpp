@@ -11,7 +11,8 @@ namespace covey::learners {
 namespace {
 
 TEST(Names, AreNumberedByFirstUseAndKept) {
-  Names names;
+  Slabs slabs;
+  Names names(slabs);
   const std::string longest(100'000, 'x');
   for (std::uint32_t i = 0; i < 5'000; ++i) ASSERT_EQ(names.intern(fmt::format("n{}", i)), i);
   EXPECT_EQ(names.intern(longest), 5'000u);
@@ -57,7 +58,8 @@ void expect_a_map(BlockArena& arena, std::uint32_t count, std::uint32_t stride,
 }
 
 TEST(KeyedBlock, IsAMapAtEverySize) {
-  BlockArena arena;
+  Slabs slabs;
+  BlockArena arena(slabs);
   for (std::uint32_t count = 1; count < 140; ++count) {
     for (const std::uint32_t large_at : {0u, count / 2, count - 1, count}) {
       expect_a_map<Keyed<std::int32_t, 0>, std::int32_t>(arena, count, 7, large_at);
