@@ -44,6 +44,7 @@ constexpr std::string_view kManifestKey = "snapshot";
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kChunkBytesMax = 4 * kMiB;
 constexpr std::size_t kGroupBytesMax = 1024 * kMiB;
+constexpr std::size_t kBatchBytesKept = 64 * kMiB;  // between groups
 // Chunks go round the write-ahead log, so they are flushed by hand, this many bytes at a time.
 constexpr std::size_t kSnapshotFlushBytes = 16 * kMiB;
 constexpr std::size_t kHeldRecordsMax = 64;
@@ -539,6 +540,8 @@ class RocksLog final : public Log {
   std::vector<Held> held_;
   std::uint64_t held_ids_ = 0;
   std::uint64_t held_clock_ = 0;
+  /// Of the group being appended. Kept, for it grows by copying itself.
+  rocksdb::WriteBatch batch_;
   /// New ids of the group being appended, one entry a record.
   std::vector<HeldIds>* pending_ = nullptr;
 };
@@ -857,7 +860,9 @@ Result<std::vector<Appended>> RocksLog::append(std::span<Record> group) {
   std::vector<HeldIds> pending;
   pending.reserve(group.size());
   pending_ = &pending;
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch& batch = batch_;
+  batch.Clear();
+  if (batch.Data().capacity() > kBatchBytesKept) batch = rocksdb::WriteBatch();
   for (const Record& record : group) {
     auto taken = take_in(record, pending, batch);
     if (!taken) {
@@ -1112,7 +1117,8 @@ Result<void> RocksLog::scan(
 void RocksLog::publish_sizes() {
   index_entries_.store(index_->entries(), std::memory_order_relaxed);
   index_bytes_.store(index_->bytes(), std::memory_order_relaxed);
-  held_bytes_.store(held_ids_ * sizeof(Hash128), std::memory_order_relaxed);
+  held_bytes_.store(held_ids_ * sizeof(Hash128) + batch_.Data().capacity(),
+                    std::memory_order_relaxed);
 }
 
 std::uint64_t RocksLog::memory_bytes() const {
