@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 #include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,7 +29,7 @@ using events::Source;
 namespace fs = std::filesystem;
 
 constexpr std::size_t kChunk = std::size_t{4} << 20;
-constexpr std::size_t kInFlight = 12;  // submissions not yet acknowledged
+constexpr std::size_t kInFlight = 16;  // submissions not yet acknowledged
 constexpr std::size_t kXapiFileMax = std::size_t{256} << 20;
 constexpr int kShown = 5;  // rejected rows shown on stderr
 
@@ -208,9 +209,10 @@ class Importer {
       more = COVEY_TRY(reader.read(rest, kChunk));
       const std::size_t size = more ? whole(std::string_view(rest)) : rest.size();
       if (size == 0) continue;
-      std::string chunk = rest.substr(0, size);
-      rest.erase(0, size);
-      const auto lines = static_cast<std::uint64_t>(std::ranges::count(chunk, '\n'));
+      // What is over is short: it moves, not the chunk.
+      std::string chunk = std::exchange(rest, rest.substr(size));
+      chunk.resize(size);
+      const std::uint64_t lines = events::line_ends(chunk);
       COVEY_TRY_VOID(parse(std::move(chunk), line));
       line += lines;
       note(reader);

@@ -280,6 +280,17 @@ void Batch::clear() {
   rows_ = 0;
 }
 
+void Batch::reserve(std::size_t events, std::size_t id_bytes) {
+  events = std::min<std::size_t>(events, kEventsMax);
+  for (auto* column : {&learner_, &capability_, &domain_, &id_end_, &extra_end_}) {
+    column->reserve(events);
+  }
+  time_.reserve(events);
+  kind_.reserve(events);
+  id_hash_.reserve(events);
+  ids_.reserve(id_bytes);
+}
+
 std::size_t Batch::string_bytes() const {
   return learners_.bytes() + capabilities_.bytes() + domains_.bytes() + ids_.size() +
          extras_.size();

@@ -46,6 +46,8 @@ class Batch {
   bool empty() const { return time_.empty(); }
   bool full() const { return size() >= kEventsMax || string_bytes() >= kStringBytesMax; }
   void clear();
+  /// Room for so many events, of which ids take so many bytes: growing would copy them.
+  void reserve(std::size_t events, std::size_t id_bytes);
   /// Bytes held, about: what a queue of batches counts against its limit.
   std::size_t memory_bytes() const;
 

@@ -1,5 +1,7 @@
 #include "events/rows.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <charconv>
 #include <iterator>
@@ -11,6 +13,25 @@ namespace covey::events {
 std::size_t whole_lines(std::string_view text) {
   const std::size_t last = text.rfind('\n');
   return last == std::string_view::npos ? 0 : last + 1;
+}
+
+// Sixteen bytes at a time: a file is looked through once for this alone, and the compiler's own
+// vectors widen each byte to eight.
+std::uint64_t line_ends(std::string_view text) {
+  std::uint64_t count = 0;
+  std::size_t at = 0;
+  const __m128i wanted = _mm_set1_epi8('\n');
+  while (text.size() - at >= 16) {
+    __m128i found = _mm_setzero_si128();  // of each of sixteen bytes; 255 rounds fit
+    for (int round = 0; round < 255 && text.size() - at >= 16; ++round, at += 16) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+      found = _mm_sub_epi8(found, _mm_cmpeq_epi8(bytes, wanted));
+    }
+    const __m128i sums = _mm_sad_epu8(found, _mm_setzero_si128());
+    count += static_cast<std::uint64_t>(_mm_cvtsi128_si64(sums)) +
+             static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums)));
+  }
+  return count + static_cast<std::uint64_t>(std::ranges::count(text.substr(at), '\n'));
 }
 
 namespace {

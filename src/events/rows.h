@@ -17,6 +17,9 @@ std::size_t whole_lines(std::string_view text);
 /// would end a record, whatever follows. `text` begins at a record.
 std::size_t whole_records(std::string_view text);
 
+/// How many line ends there are in it.
+std::uint64_t line_ends(std::string_view text);
+
 /// A quoted cell that has not ended after so many bytes never was one: no field is a fourth as
 /// long. So one stray quote costs its own line, not the rest of the file.
 inline constexpr std::size_t kQuotedCellBytesMax = 4096;

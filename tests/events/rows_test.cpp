@@ -17,6 +17,22 @@ TEST(Rows, WholeLinesEndAtTheLastLineEnd) {
   EXPECT_EQ(whole_lines("a\nbc\n"), 5u);
 }
 
+// Goal: the count of sixteen bytes at a time is that of one at a time, wherever the text begins and
+// ends, and where more line ends follow one another than a byte can count.
+TEST(Rows, LineEndsAreCountedAsOneByOne) {
+  std::string text;
+  Random random(7);
+  for (int i = 0; i < 20'000; ++i) text += random.below(3) == 0 ? '\n' : '\x8a';
+  text += std::string(20'000, '\n');
+  for (const std::size_t begin : {0u, 1u, 15u, 16u, 4'001u, 19'999u}) {
+    for (const std::size_t size : {0u, 1u, 15u, 16u, 17u, 255u, 4'080u, 4'096u, 20'000u}) {
+      const std::string_view part = std::string_view(text).substr(begin, size);
+      EXPECT_EQ(line_ends(part), std::count(part.begin(), part.end(), '\n'))
+          << begin << " " << size;
+    }
+  }
+}
+
 TEST(Rows, WholeRecordsKnowQuotes) {
   EXPECT_EQ(whole_records("a,\"b\nc\",d\nx"), 10u);
   EXPECT_EQ(whole_records("a,\"b\nc"), 0u);
