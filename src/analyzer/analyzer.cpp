@@ -66,6 +66,7 @@ struct Analyzer::State {
     std::vector<std::pair<std::string, std::string>> puts;
     std::size_t bytes = 0;
     std::chrono::nanoseconds submitted{};
+    std::string encoded = {};  ///< the batch, as it is stored where nothing in it is known
   };
 
   State(const Config& c, log::Log& l, const Clock& k, Parallel& p)
@@ -323,7 +324,8 @@ void Analyzer::State::store(std::vector<Item>& group) {
     for (const auto& r : group[i].parsed.rejected) {
       records[i].puts.emplace_back(quarantine_key(r), encode(Quarantined{r, clock.wall()}));
     }
-    records[i].encode = [&batch, &w](std::span<const std::uint8_t> duplicate) -> std::string {
+    records[i].encode = [&batch, &w, &encoded = group[i].encoded](
+                            std::span<const std::uint8_t> duplicate) -> std::string {
       std::vector<std::uint8_t> keep(batch.size());
       std::size_t id = 0;
       std::uint8_t kept = 0;
@@ -338,9 +340,11 @@ void Analyzer::State::store(std::vector<Item>& group) {
         keep[e] = kept;
         all = all && kept == 1;
       }
-      if (!all) w.kept = batch.select(keep);
-      w.fold = all ? &batch : &w.kept;
-      return w.fold->empty() ? std::string() : w.fold->encode();
+      w.fold = &batch;
+      if (all) return std::move(encoded);
+      w.kept = batch.select(keep);
+      w.fold = &w.kept;
+      return w.kept.empty() ? std::string() : w.kept.encode();
     };
   }
 
@@ -434,32 +438,49 @@ Result<std::unique_ptr<Analyzer>> Analyzer::open(
 Result<void> Analyzer::submit(Parsed parsed, std::function<void(Result<Receipt>)> done,
                               std::vector<std::string> erases) {
   State& s = *state_;
-  const std::size_t bytes = bytes_of(parsed);
+  std::size_t bytes = bytes_of(parsed);
   const std::size_t ceiling = s.config.limits.memory_bytes_max;
   if (ceiling > 0 && s.engine->memory().bytes + s.log.memory_bytes() > ceiling) {
     ++s.counters.refused;
     return fail(Errc::kFull,
                 fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20));
   }
+  // Why it is refused now, under the lock. A single submission may be larger than the queue's
+  // limit, so it may enter an empty queue.
+  const auto refusal = [&]() -> std::optional<Error> {
+    if (s.broken) return s.broken;
+    if (s.stopping) {
+      return Error{Errc::kRetryLater, "the service is stopping; try again in a few seconds"};
+    }
+    if (s.queued_bytes > 0 && s.queued_bytes + bytes > s.config.limits.queue_bytes_max) {
+      return Error{Errc::kRetryLater, "the ingest queue is full; try again in a second"};
+    }
+    return std::nullopt;
+  };
+  const auto refuse = [&](std::optional<Error> why) {
+    ++s.counters.refused;
+    return std::unexpected(*std::move(why));
+  };
   {
     const std::lock_guard lock(s.mutex);
-    if (s.broken) {
-      ++s.counters.refused;
-      return std::unexpected(*s.broken);
-    }
-    if (s.stopping) {
-      ++s.counters.refused;
-      return fail(Errc::kRetryLater, "the service is stopping; try again in a few seconds");
-    }
-    // A single submission may be larger than the queue's limit, so it may enter an empty queue.
-    if (s.queued_bytes > 0 && s.queued_bytes + bytes > s.config.limits.queue_bytes_max) {
-      ++s.counters.refused;
-      return fail(Errc::kRetryLater, "the ingest queue is full; try again in a second");
-    }
+    if (auto why = refusal()) return refuse(std::move(why));
+  }
+  // Encoded here, not by the ingest thread, for which all wait. Nearly always nothing in a batch is
+  // known yet, and these bytes are stored.
+  std::string encoded = parsed.batch.empty() ? std::string() : parsed.batch.encode();
+  bytes += encoded.size();
+  {
+    const std::lock_guard lock(s.mutex);
+    if (auto why = refusal()) return refuse(std::move(why));
     s.queued_bytes += bytes;
     s.counters.queued_bytes.store(s.queued_bytes);
-    s.queue.push_back(
-        {std::move(parsed), std::move(done), std::move(erases), {}, bytes, s.clock.now()});
+    s.queue.push_back({std::move(parsed),
+                       std::move(done),
+                       std::move(erases),
+                       {},
+                       bytes,
+                       s.clock.now(),
+                       std::move(encoded)});
   }
   s.wake.notify_one();
   return {};
