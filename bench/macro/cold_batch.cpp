@@ -36,13 +36,13 @@ using namespace covey;
 using population::Drawn;
 using population::Population;
 
-constexpr std::uint32_t kBatchEvents = 65'536;
-constexpr std::size_t kBatchesAtOnce = 64;  // given to the engine together, as recovery does
+constexpr std::size_t kEventsAtOnce = std::size_t{16} << 20;  // held, where they are streamed
 
 struct Options {
   population::Spec spec;
   std::string engine = "fast", events_csv, traits_csv;
   unsigned threads = 2, repeat = 5, rediscover = 0;
+  std::uint32_t batch_events = 1u << 22;
   bool stream = false;
 };
 
@@ -115,7 +115,7 @@ class Bench {
       events_ += part.size();
       for (const Drawn& drawn : part) {
         batch->add(population_.event(drawn, scratch));
-        if (batch->size() < kBatchEvents) continue;
+        if (batch->size() < options_.batch_events) continue;
         use(std::move(batch));
         batch = std::make_unique<events::Batch>();
       }
@@ -123,6 +123,10 @@ class Bench {
     });
     COVEY_CHECK(made);
     if (!batch->empty()) use(std::move(batch));
+  }
+
+  std::size_t at_once() const {
+    return std::max(kEventsAtOnce / options_.batch_events, std::size_t{1});
   }
 
   double seconds_since(std::chrono::nanoseconds start) const {
@@ -134,15 +138,11 @@ class Bench {
   }
 
   double fold(const std::vector<std::unique_ptr<events::Batch>>& batches) {
-    std::vector<const events::Batch*> group;
+    std::vector<const events::Batch*> all;
+    all.reserve(batches.size());
+    for (const auto& batch : batches) all.push_back(batch.get());
     const auto start = clock_.now();
-    for (std::size_t i = 0; i < batches.size(); i += kBatchesAtOnce) {
-      group.clear();
-      for (std::size_t j = i; j < std::min(i + kBatchesAtOnce, batches.size()); ++j) {
-        group.push_back(batches[j].get());
-      }
-      engine_->apply(group, pool_);
-    }
+    engine_->apply(all, pool_);
     return seconds_since(start);
   }
 
@@ -163,7 +163,7 @@ class Bench {
     double apply = 0;
     each_batch([&](std::unique_ptr<events::Batch> batch) {
       batches.push_back(std::move(batch));
-      if (batches.size() < kBatchesAtOnce) return;
+      if (batches.size() < at_once()) return;
       apply += fold(batches);
       batches.clear();
     });
@@ -267,6 +267,8 @@ int main(int argc, char** argv) {
   app.add_option("--repeat", options.repeat)->check(CLI::Range(1, 1000));
   app.add_option("--rediscover", options.rediscover);
   app.add_flag("--stream", options.stream);
+  app.add_option("--batch-events", options.batch_events, "Events of a batch")
+      ->check(CLI::Range(1u, events::Batch::kEventsMax));
   app.add_option("--events-csv", options.events_csv);
   app.add_option("--traits-csv", options.traits_csv);
   CLI11_PARSE(app, argc, argv);
