@@ -117,7 +117,9 @@ struct Analyzer::State {
   Result<bool> load_snapshot(const std::function<void(const Progress&)>& report);
   Result<void> replay(const std::function<void(const Progress&)>& report);
   Result<void> load_previous();
+  std::optional<Error> refusal(std::size_t bytes) const;
   void store(std::vector<Item>& group);
+  bool snapshot_due() const;
   Result<void> snapshot();
 };
 
@@ -393,6 +395,14 @@ void Analyzer::State::store(std::vector<Item>& group) {
   }
 }
 
+// A snapshot costs as much as there are learners; so that many of them are not written out every
+// few seconds, they wait for more events.
+bool Analyzer::State::snapshot_due() const {
+  const std::uint64_t millions = engine->learners() / 1'000'000;
+  return events_since_snapshot / std::max<std::uint64_t>(millions, 1) >=
+         config.limits.snapshot_events;
+}
+
 Result<void> Analyzer::State::snapshot() {
   if (config.as_of) return {};  // a pinned engine leaves out what came later: of no use to others
   auto writer = COVEY_TRY(log.begin_snapshot());
@@ -435,43 +445,50 @@ Result<std::unique_ptr<Analyzer>> Analyzer::open(
   return std::unique_ptr<Analyzer>(new Analyzer(std::move(state)));
 }
 
+// Under the lock. A single submission may be larger than the queue's limit, so it may enter an
+// empty queue.
+std::optional<Error> Analyzer::State::refusal(std::size_t bytes) const {
+  if (broken) return broken;
+  if (stopping) {
+    return Error{Errc::kRetryLater, "the service is stopping; try again in a few seconds"};
+  }
+  if (queued_bytes > 0 && queued_bytes + bytes > config.limits.queue_bytes_max) {
+    return Error{Errc::kRetryLater, "the ingest queue is full; try again in a second"};
+  }
+  return std::nullopt;
+}
+
+Result<void> Analyzer::would_take(std::size_t bytes) const {
+  State& s = *state_;
+  std::optional<Error> why;
+  const std::size_t ceiling = s.config.limits.memory_bytes_max;
+  if (ceiling > 0 && s.engine->memory().bytes + s.log.memory_bytes() > ceiling) {
+    why = Error{Errc::kFull,
+                fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20)};
+  } else {
+    const std::lock_guard lock(s.mutex);
+    why = s.refusal(bytes);
+  }
+  if (!why) return {};
+  ++s.counters.refused;
+  return std::unexpected(*std::move(why));
+}
+
 Result<void> Analyzer::submit(Parsed parsed, std::function<void(Result<Receipt>)> done,
                               std::vector<std::string> erases) {
   State& s = *state_;
   std::size_t bytes = bytes_of(parsed);
-  const std::size_t ceiling = s.config.limits.memory_bytes_max;
-  if (ceiling > 0 && s.engine->memory().bytes + s.log.memory_bytes() > ceiling) {
-    ++s.counters.refused;
-    return fail(Errc::kFull,
-                fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20));
-  }
-  // Why it is refused now, under the lock. A single submission may be larger than the queue's
-  // limit, so it may enter an empty queue.
-  const auto refusal = [&]() -> std::optional<Error> {
-    if (s.broken) return s.broken;
-    if (s.stopping) {
-      return Error{Errc::kRetryLater, "the service is stopping; try again in a few seconds"};
-    }
-    if (s.queued_bytes > 0 && s.queued_bytes + bytes > s.config.limits.queue_bytes_max) {
-      return Error{Errc::kRetryLater, "the ingest queue is full; try again in a second"};
-    }
-    return std::nullopt;
-  };
-  const auto refuse = [&](std::optional<Error> why) {
-    ++s.counters.refused;
-    return std::unexpected(*std::move(why));
-  };
-  {
-    const std::lock_guard lock(s.mutex);
-    if (auto why = refusal()) return refuse(std::move(why));
-  }
+  COVEY_TRY_VOID(would_take(bytes));
   // Encoded here, not by the ingest thread, for which all wait. Nearly always nothing in a batch is
   // known yet, and these bytes are stored.
   std::string encoded = parsed.batch.empty() ? std::string() : parsed.batch.encode();
   bytes += encoded.size();
   {
     const std::lock_guard lock(s.mutex);
-    if (auto why = refusal()) return refuse(std::move(why));
+    if (auto why = s.refusal(bytes)) {
+      ++s.counters.refused;
+      return std::unexpected(*std::move(why));
+    }
     s.queued_bytes += bytes;
     s.counters.queued_bytes.store(s.queued_bytes);
     s.queue.push_back({std::move(parsed),
@@ -537,7 +554,7 @@ Result<void> Analyzer::run_ingest() {
       s.storing_since.reset();
     }
     s.release_held(false);
-    if (s.events_since_snapshot >= s.config.limits.snapshot_events && !s.snapshot()) {
+    if (s.snapshot_due() && !s.snapshot()) {
       // The old snapshot and the log stay; the next try is after as many events again.
       s.events_since_snapshot = 0;
       ++s.counters.snapshot_failures;

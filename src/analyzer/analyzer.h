@@ -28,7 +28,8 @@ struct Limits {
   std::size_t group_bytes_max = std::size_t{64} << 20;   ///< stored with one fsync
   std::size_t memory_bytes_max = 0;          ///< engine + log ceiling; 0: none. Above it: kFull
   std::uint64_t quarantine_max = 1'000'000;  ///< rows kept; beyond it ingest of bad rows is kFull
-  /// A snapshot is taken after this many events since the last one.
+  /// A snapshot is taken after this many events since the last one; with millions of learners,
+  /// after as many for each million.
   std::uint64_t snapshot_events = 5'000'000;
   std::vector<std::string> validate() const;
 };
@@ -130,6 +131,10 @@ class Analyzer {
   /// `erases` are keys of the store that go in the same step (replayed quarantine entries).
   Result<void> submit(events::Parsed parsed, std::function<void(Result<Receipt>)> done,
                       std::vector<std::string> erases = {});
+
+  /// What submit() would answer now to so many bytes of rows: for saying no before they are parsed.
+  /// A refusal counts as one.
+  Result<void> would_take(std::size_t bytes) const;
 
   /// Stores and folds what is queued; returns when nothing is and stop() was called. Takes
   /// snapshots on its way. An error: the log can't be written to at all; what is queued and what

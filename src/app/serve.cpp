@@ -428,7 +428,8 @@ void add_serve(CLI::App& app, Run& run) {
       ->capture_default_str();
   command
       ->add_option("--snapshot-events", options->snapshot_events,
-                   "Take a snapshot after this many events")
+                   "Take a snapshot after this many events; with millions of learners, "
+                   "after as many for each million")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
