@@ -49,6 +49,7 @@ class Room {
     }
     return {reinterpret_cast<T*>(mapping_.data()), count};
   }
+  std::size_t bytes() const { return mapping_.size(); }
 
  private:
   Mapping mapping_;

@@ -339,6 +339,12 @@ Event Batch::event(std::uint32_t row, std::vector<Attribute>& attributes) const 
   return event;
 }
 
+void Batch::attributes(std::uint32_t row, std::vector<Attribute>& out) const {
+  Event rest;
+  out.clear();
+  COVEY_CHECK(read_extras(extras(row), rest, out));
+}
+
 Batch Batch::select(std::span<const std::uint8_t> keep) const {
   COVEY_CHECK(keep.size() == size());
   Batch kept;

@@ -62,6 +62,9 @@ class Batch {
   bool acted_on(std::uint32_t row) const { return (kind_[row] & 0x40) != 0; }
   std::string_view id(std::uint32_t row) const;
 
+  /// What event(row).attributes would be, and nothing else of it.
+  void attributes(std::uint32_t row, std::vector<Attribute>& out) const;
+
   const Dictionary& learners() const { return learners_; }
   const Dictionary& capabilities() const { return capabilities_; }
   const Dictionary& domains() const { return domains_; }

@@ -57,6 +57,7 @@ class Fast final : public Engine {
                      std::int32_t week) const;
   void note_memory();
   static constexpr std::size_t kEventsAtOnce = std::size_t{16} << 20;
+  static constexpr std::size_t kRoomsKept = std::size_t{32} << 20;  // more is for one large load
 
   /// What a profile says, filed apart: attributes depend on no other event.
   struct Told {
@@ -74,20 +75,25 @@ class Fast final : public Engine {
       std::uint32_t key = 0, value = 0;  // in attribute_names
     };
     std::vector<Pair> attributes;
-    std::array<std::vector<Told>, kShards> told;
-    std::vector<Candidate> learners;  // by shard, in order of the batch's numbers
-    std::span<Filed> filed;           // by shard, else as they came
-    std::array<std::uint32_t, kShards + 1> first_learner{}, first_event{};
+    std::vector<Told> told;         // by shard, else as they came; so are the events
+    std::span<Candidate> learners;  // by shard, in order of the batch's numbers
+    std::span<Filed> filed;
+    std::array<std::uint32_t, kShards + 1> first_learner{}, first_event{}, first_told{};
   };
-  // What a thread needs while it folds a shard.
+  // What a thread needs while it files a batch or folds a shard.
   struct Desk {
+    Room<std::uint32_t> seen, where;  // of each learner of a batch
+    Room<std::uint64_t> hash;
     std::vector<std::vector<std::uint32_t>> rows;  // of each batch's learners
     std::vector<std::uint32_t> next;
     Room<Filed> sorted;
+    FoldSheet sheet;
   };
-  // What is needed while events are applied, used again from group to group.
+  // What is needed while events are applied, used again from group to group: memory fresh from
+  // the kernel costs more than a small group itself.
   struct Rooms {
     Room<Filed> filed;
+    Room<Candidate> learners;
     std::mutex mutex;
     std::vector<std::unique_ptr<Desk>> desks;  // that no thread is at
 
@@ -102,10 +108,18 @@ class Fast final : public Engine {
       const std::lock_guard lock(mutex);
       desks.push_back(std::move(desk));
     }
+    std::size_t bytes() const {
+      std::size_t total = filed.bytes() + learners.bytes();
+      for (const auto& desk : desks) {
+        total +=
+            desk->seen.bytes() + desk->where.bytes() + desk->hash.bytes() + desk->sorted.bytes();
+      }
+      return total;
+    }
   };
-  void apply_some(std::span<const Batch* const> batches, Parallel& parallel, Rooms& rooms);
+  void apply_some(std::span<const Batch* const> batches, Parallel& parallel);
   void number_names(Prepared& prepared);
-  static void file_by_shard(Prepared& prepared);
+  static void file_by_shard(Prepared& prepared, Desk& desk);
   void fold_shard(std::size_t shard, std::span<const Prepared> prepared, Desk& desk);
 
   template <std::size_t... shard>
@@ -115,6 +129,7 @@ class Fast final : public Engine {
   std::array<Shard, kShards> shards_;
   // Apart, so that numbers of capabilities stay small: see KeyedBlock.
   Names capability_names_{slabs_}, domain_names_{slabs_}, attribute_names_{slabs_};
+  std::unique_ptr<Rooms> rooms_ = std::make_unique<Rooms>();
   mutable std::mutex memory_mutex_;
   MemoryUse memory_;
 };
@@ -132,46 +147,51 @@ void Fast::number_names(Prepared& prepared) {
   COVEY_CHECK(domain_names_.size() <= Filed::kDomainsMax);
 }
 
-void Fast::file_by_shard(Prepared& prepared) {
+void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
   const Batch& batch = *prepared.batch;
   const auto& learners = batch.learners();
   const auto learner = batch.learner();
+  const std::uint32_t count = batch.size();
   // Of each learner of the batch: its shard in the high bits, its place within the shard. Nothing
   // where no event is left: a selection of a batch keeps names it lost.
   constexpr unsigned kPlaceBits = 26;
   constexpr std::uint32_t kPlaceMask = (1u << kPlaceBits) - 1;
   static_assert(Batch::kEventsMax < 1u << kPlaceBits && kShards == 1u << (32 - kPlaceBits));
-  std::vector<std::uint8_t> met(learners.size(), 0);
-  for (const std::uint32_t l : learner) met[l] = 1;
-  std::vector<std::uint32_t> where(learners.size());
-  std::vector<std::uint64_t> hash(learners.size());
+  const std::span<std::uint32_t> where = desk.where.take(learners.size());
+  const std::span<std::uint64_t> hash = desk.hash.take(learners.size());
+  const std::span<std::uint32_t> seen = desk.seen.take(learners.size());
+  std::ranges::fill(seen, 0);
+  // Twice the events to be filed, and one if there are any at all.
+  for (std::uint32_t event = 0; event < count; ++event) {
+    std::uint32_t& of_learner = seen[learner[event]];
+    of_learner = (of_learner + (batch.type(event) != EventType::kProfile ? 2 : 0)) | 1;
+  }
   auto& first_learner = prepared.first_learner;
+  auto& first_event = prepared.first_event;
   for (std::uint32_t l = 0; l < learners.size(); ++l) {
-    if (met[l] == 0) continue;
+    if (seen[l] == 0) continue;
     hash[l] = hash64(learners[l]);
     const auto shard = static_cast<std::uint32_t>(shard_of(hash[l]));
     where[l] = shard << kPlaceBits | first_learner[shard + 1]++;
-  }
-  auto& first_event = prepared.first_event;
-  for (std::uint32_t event = 0; event < batch.size(); ++event) {
-    first_event[(where[learner[event]] >> kPlaceBits) + 1] +=
-        batch.type(event) != EventType::kProfile ? 1 : 0;
+    first_event[shard + 1] += seen[l] / 2;
   }
   for (std::size_t s = 0; s < kShards; ++s) {
     first_event[s + 1] += first_event[s];
     first_learner[s + 1] += first_learner[s];
   }
-  prepared.learners.resize(first_learner[kShards]);
   for (std::uint32_t l = 0; l < learners.size(); ++l) {
-    if (met[l] == 0) continue;
+    if (seen[l] == 0) continue;
     const std::string_view id = learners[l];
     prepared.learners[first_learner[where[l] >> kPlaceBits] + (where[l] & kPlaceMask)] = {
-        hash[l], Name::fits(id) ? Name::of(id) : Name::elsewhere(l)};
+        hash[l], Name::fits(id) ? Name::of(id) : Name::elsewhere(l), seen[l] / 2};
   }
   auto next = first_event;
   const std::int64_t since_1900 = earliest_time().time_since_epoch().count();
   const auto time = batch.time_us();
   const auto capability = batch.capability(), domain = batch.domain();
+  // What is no practice has neither: it reads a number all the same, so that nothing branches.
+  if (prepared.capability.empty()) prepared.capability.push_back(0);
+  if (prepared.domain.empty()) prepared.domain.push_back(0);
   const std::uint32_t* const our_capability = prepared.capability.data();
   const std::uint32_t* const our_domain = prepared.domain.data();
   Filed* const out = prepared.filed.data();
@@ -179,37 +199,41 @@ void Fast::file_by_shard(Prepared& prepared) {
     std::uint32_t event, where;
   };
   std::vector<Profile> told;  // few; what they say is read after the loop, which stays short
-  const std::uint32_t count = batch.size();
   for (std::uint32_t event = 0; event < count; ++event) {
     const EventType type = batch.type(event);
     const std::uint32_t w = where[learner[event]];
-    const std::uint32_t shard = w >> kPlaceBits;
-    const std::uint32_t place = w & kPlaceMask;
     if (type == EventType::kProfile) {
       told.push_back({event, w});
       continue;
     }
+    const bool practice = type == EventType::kPractice;
     Filed filed;
     filed.time =
         static_cast<std::uint64_t>(time[event] - since_1900) / Sixteenths::kUs & Filed::kTimeMax;
     filed.type = static_cast<std::uint64_t>(type) & 7;
     filed.acted = batch.acted_on(event);
-    filed.learner = place;
-    const bool practice = type == EventType::kPractice;
-    filed.capability = practice ? our_capability[capability[event]] : 0;
-    filed.domain = practice ? our_domain[domain[event]] & Filed::kDomainsMax : 0;
-    out[next[shard]++] = filed;
+    filed.domain = our_domain[practice ? domain[event] : 0] & Filed::kDomainsMax;
+    filed.capability = our_capability[practice ? capability[event] : 0];
+    filed.learner = w & kPlaceMask;
+    Filed* const at = out + next[w >> kPlaceBits]++;
+    __builtin_prefetch(at + 8, 1);  // of 64 streams, no prefetcher knows all
+    *at = filed;
   }
+  auto& first_told = prepared.first_told;
+  for (const auto [event, w] : told) ++first_told[(w >> kPlaceBits) + 1];
+  for (std::size_t s = 0; s < kShards; ++s) first_told[s + 1] += first_told[s];
+  prepared.told.resize(told.size());
+  auto next_told = first_told;
   std::vector<events::Attribute> attributes;
   for (const auto [event, w] : told) {
     const auto first = static_cast<std::uint32_t>(prepared.attributes.size());
-    attributes.clear();
-    for (const auto& [key, value] : batch.event(event, attributes).attributes) {
+    batch.attributes(event, attributes);
+    for (const auto& [key, value] : attributes) {
       prepared.attributes.push_back(
           {prepared.attribute_names.intern(key), prepared.attribute_names.intern(value)});
     }
     const auto said = static_cast<std::uint32_t>(prepared.attributes.size()) - first;
-    prepared.told[w >> kPlaceBits].push_back({w & kPlaceMask, first, said, time[event]});
+    prepared.told[next_told[w >> kPlaceBits]++] = {w & kPlaceMask, first, said, time[event]};
   }
 }
 
@@ -220,15 +244,15 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
   Shard& shard = shards_[number];
   shard.begin_apply();
   desk.rows.resize(std::max(desk.rows.size(), prepared.size()));
+  const auto part = [&](auto all, const auto& first) {
+    return all.subspan(first[number], first[number + 1] - first[number]);
+  };
   std::size_t events = 0;
   for (std::size_t i = 0; i < prepared.size(); ++i) {
     const Prepared& p = prepared[i];
     std::vector<std::uint32_t>& rows = desk.rows[i];
-    shard.resolve(std::span(p.learners)
-                      .subspan(p.first_learner[number],
-                               p.first_learner[number + 1] - p.first_learner[number]),
-                  p.batch->learners(), rows);
-    const auto& all_told = p.told[number];
+    shard.resolve(part(p.learners, p.first_learner), p.batch->learners(), rows);
+    const auto all_told = part(std::span(p.told), p.first_told);
     for (std::size_t t = 0; t < all_told.size(); ++t) {
       const Told& told = all_told[t];
       if (t + kLookahead < all_told.size()) {
@@ -262,39 +286,61 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
   } else {
     std::vector<std::uint32_t>& next = desk.next;
     next.assign(shard.size() + 1, 0);
-    each([&](const Filed&, std::uint32_t row) { ++next[row + 1]; });
+    for (std::size_t i = 0; i < prepared.size(); ++i) {
+      const auto learners = part(prepared[i].learners, prepared[i].first_learner);
+      for (std::size_t l = 0; l < learners.size(); ++l) {
+        next[desk.rows[i][l] + 1] += static_cast<std::uint32_t>(learners[l].events);
+      }
+    }
     for (std::size_t i = 1; i < next.size(); ++i) next[i] += next[i - 1];
     each([&](const Filed& filed, std::uint32_t row) { put(next[row]++, filed, row); });
   }
-  shard.fold(sorted);
+  shard.fold(sorted, desk.sheet);
 }
 
 void Fast::apply(std::span<const Batch* const> batches, Parallel& parallel) {
   // What is filed takes 16 bytes an event: a group of groups at a time.
-  Rooms rooms;
   for (std::size_t begin = 0; begin < batches.size();) {
     std::size_t end = begin, events = 0;
     while (end < batches.size() && (end == begin || events < kEventsAtOnce)) {
       events += batches[end++]->size();
     }
-    apply_some(batches.subspan(begin, end - begin), parallel, rooms);
+    apply_some(batches.subspan(begin, end - begin), parallel);
     begin = end;
   }
+  if (rooms_->bytes() > kRoomsKept) rooms_ = std::make_unique<Rooms>();
   note_memory();
 }
 
-void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel, Rooms& rooms) {
+void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel) {
+  Rooms& rooms = *rooms_;
   std::vector<Prepared> prepared(batches.size());
-  std::size_t events = 0;
-  for (const Batch* batch : batches) events += batch->size();
+  std::size_t events = 0, learners = 0;
+  for (const Batch* batch : batches) {
+    events += batch->size();
+    learners += batch->learners().size();
+  }
   std::span<Filed> filed = rooms.filed.take(events);
+  std::span<Candidate> candidates = rooms.learners.take(learners);
+  const auto cut = [](auto& all, std::size_t count) {
+    const auto part = all.first(count);
+    all = all.subspan(count);
+    return part;
+  };
   for (std::size_t i = 0; i < batches.size(); ++i) {
     prepared[i].batch = batches[i];
-    prepared[i].filed = filed.first(batches[i]->size());
-    filed = filed.subspan(batches[i]->size());
+    prepared[i].filed = cut(filed, batches[i]->size());
+    prepared[i].learners = cut(candidates, batches[i]->learners().size());
     number_names(prepared[i]);
   }
-  parallel.run(prepared.size(), [&](std::size_t i) { file_by_shard(prepared[i]); });
+  const auto at_a_desk = [&](const auto& work) {
+    auto desk = rooms.take();
+    work(*desk);
+    rooms.put(std::move(desk));
+  };
+  parallel.run(prepared.size(), [&](std::size_t i) {
+    at_a_desk([&](Desk& desk) { file_by_shard(prepared[i], desk); });
+  });
   for (Prepared& p : prepared) {
     p.attribute_name.resize(p.attribute_names.size());
     for (std::uint32_t i = 0; i < p.attribute_names.size(); ++i) {
@@ -302,18 +348,16 @@ void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel,
     }
   }
   parallel.run(kShards, [&](std::size_t shard) {
-    auto desk = rooms.take();
-    fold_shard(shard, prepared, *desk);
-    rooms.put(std::move(desk));
+    at_a_desk([&](Desk& desk) { fold_shard(shard, prepared, desk); });
   });
 }
 
 void Fast::note_memory() {
   MemoryUse use;
   for (const Shard& shard : shards_) shard.count_memory(use);
-  use.bytes = sizeof(*this) + slabs_.spare() + capability_names_.bytes() + domain_names_.bytes() +
-              attribute_names_.bytes() + use.rows + use.names + use.index + use.blocks +
-              use.attributes;
+  use.bytes = sizeof(*this) + rooms_->bytes() + slabs_.spare() + capability_names_.bytes() +
+              domain_names_.bytes() + attribute_names_.bytes() + use.rows + use.names + use.index +
+              use.blocks + use.attributes;
   const std::lock_guard lock(memory_mutex_);
   memory_ = use;
 }

@@ -88,7 +88,29 @@ static_assert(sizeof(Name) == 16);
 /// A learner of a batch, on the way to a row.
 struct Candidate {
   std::uint64_t hash = 0;
-  Name name;  ///< of a long id: its number in the batch
+  Name name;                 ///< of a long id: its number in the batch
+  std::uint64_t events = 0;  ///< that are to be folded
+};
+
+/// One practice event on its way into a row.
+struct Practice {
+  std::int32_t day = 0;     ///< since 1970
+  std::int32_t within = 0;  ///< sixteenths since the day's begin
+  std::uint32_t capability = 0, domain = 0;
+  // Of those folded together:
+  std::int32_t when = 0, week = 0;  ///< sixteenths since the epoch's start
+  double weight = 0;                ///< of the domain
+};
+
+/// What a thread needs while it folds, from learner to learner.
+struct FoldSheet {
+  static constexpr std::size_t kEvents = 64;  ///< of one learner at once
+  using Places = std::vector<std::uint16_t>;  ///< by narrow key; 0: none
+  std::array<Practice, kEvents + 1> practices;
+  std::size_t practices_count = 0;
+  Places capabilities, domains;  ///< empty until first needed
+
+  std::span<Practice> practised() { return std::span(practices).first(practices_count); }
 };
 
 /// Learners or events whose cache misses are overlapped.
@@ -135,7 +157,7 @@ class Shard {
   void resolve(std::span<const Candidate> learners, const events::Dictionary& names,
                std::vector<std::uint32_t>& rows);
   /// Folds events whose `learner` is a row, those of one learner side by side.
-  void fold(std::span<const Filed> events);
+  void fold(std::span<const Filed> events, FoldSheet& sheet);
   void set_attribute(std::uint32_t index, const Attribute& attribute, const Names& names);
 
   // Snapshots.
@@ -157,10 +179,17 @@ class Shard {
   std::uint32_t add(std::uint64_t hash, const Name& name);
   void prefetch_blocks(std::uint32_t index) const;
 
-  void fold_run(std::span<const Filed> run);
-  struct Moment;
-  void practice(Row& row, const Filed& event, const Moment& moment);
-  void use(Row& row, std::uint32_t capability, const Moment& moment, double weight);
+  void fold_learner(std::span<const Filed> events, FoldSheet& sheet);
+  static void read_times(Row& row, std::span<const Filed> events, FoldSheet& sheet);
+  void practise(Row& row, const Practice& p);
+  bool practise_together(Row& row, FoldSheet& sheet);
+  void use_together(Row& row, FoldSheet& sheet);
+  void weigh_together(Row& row, FoldSheet& sheet);
+  static void begin_practice(Row& row, std::int16_t epoch, std::int32_t week);
+  static void advance_week(Row& row, std::int32_t week);
+  void use(Row& row, std::uint32_t capability, std::int32_t when, std::int32_t week, double weight);
+  void earlier_use(Row& row, std::int32_t& first, std::int32_t when, std::int32_t week,
+                   double weight);
   void weigh(Row& row, std::uint32_t domain, double weight);
   void advance_epoch(Row& row, std::int16_t epoch);
   void sum_domains(Row& row) const;
@@ -171,6 +200,16 @@ class Shard {
   }
   static KeyedBlock domains(const Row& row) {
     return {row.domains_handle, row.domains_count, row.domains_class};
+  }
+  static void set_capabilities(Row& row, const KeyedBlock& block) {
+    row.capabilities_handle = block.handle;
+    row.capabilities_count = block.count;
+    row.capabilities_class = block.size_class;
+  }
+  static void set_domains(Row& row, const KeyedBlock& block) {
+    row.domains_handle = block.handle;
+    row.domains_count = static_cast<std::uint16_t>(block.count);
+    row.domains_class = block.size_class;
   }
 
   Chunks rows_, names_;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 #include "base/result.h"
 #include "learners/arena.h"
@@ -81,25 +82,64 @@ class Keyed {
     if (map.count >= room) ++next.size_class;
     if (widen) next.size_class |= kWide;
     COVEY_CHECK(valid(next.size_class));
-    next.handle = arena.allocate(arena_class(next.size_class), bytes(next.size_class));
-    std::byte* block = arena.at(next.handle);
     if (capacity(next.size_class) <= kScanMax && !widen) {
-      if (map.handle != 0) {  // a longer list of the same
-        std::byte* old = arena.at(map.handle);
-        std::memcpy(block, old, map.count * key_bytes(map.size_class));
-        std::memcpy(values(block, next.size_class), values(old, map.size_class),
-                    map.count * sizeof(Value));
-      }
+      move_list(arena, map, next);
     } else {
+      next.handle = arena.allocate(arena_class(next.size_class), bytes(next.size_class));
+      std::byte* const block = arena.at(next.handle);
       if (capacity(next.size_class) > kScanMax) {
         std::memset(block, 0xff, capacity(next.size_class) * key_bytes(next.size_class));
       }
       std::uint32_t moved = 0;
       each(arena, map,
            [&](std::uint32_t k, Value& v) { place(block, next.size_class, moved++, k, v); });
+      if (map.handle != 0) arena.release(arena_class(map.size_class), map.handle);
     }
-    if (map.handle != 0) arena.release(arena_class(map.size_class), map.handle);
-    place(block, next.size_class, next.count++, key, value);
+    place(arena.at(next.handle), next.size_class, next.count++, key, value);
+    map = next;
+  }
+
+  // For a thread that looks up many keys of one map: where each is, by a table over narrow keys
+  // that is all zeros before and after.
+
+  static constexpr std::uint32_t kNarrowMax = 0xfffe;
+
+  /// Enters the place of every key, counted from 1. False, and nothing entered: keys are wide, or
+  /// it would take more than `steps`.
+  static bool tell_places(const BlockArena& arena, const KeyedBlock& map, std::size_t steps,
+                          std::span<std::uint16_t> places) {
+    if (wide(map.size_class) || span(map) > steps) return false;
+    each_place(arena, map, [&](std::uint16_t key, std::uint32_t place) {
+      places[key] = static_cast<std::uint16_t>(place + 1);
+    });
+    return true;
+  }
+  static void forget_places(const BlockArena& arena, const KeyedBlock& map,
+                            std::span<std::uint16_t> places) {
+    each_place(arena, map, [&](std::uint16_t key, std::uint32_t) { places[key] = 0; });
+  }
+  /// What a place stands for; null where there is no entry yet.
+  static Value* values(const BlockArena& arena, const KeyedBlock& map) {
+    return map.handle == 0 ? nullptr : values(arena.at(map.handle), map.size_class);
+  }
+
+  /// Adds narrow keys that are not there, in their order, growing the block once.
+  static void append(BlockArena& arena, KeyedBlock& map, std::span<const std::uint16_t> keys,
+                     const Value* value) {
+    if (keys.empty()) return;
+    const auto total = static_cast<std::uint32_t>(map.count + keys.size());
+    if (wide(map.size_class) || total > kScanMax) {
+      for (const std::uint16_t key : keys) insert(arena, map, key, *value++);
+      return;
+    }
+    KeyedBlock next = map;
+    while (capacity(next.size_class) < total) ++next.size_class;
+    if (next.size_class != map.size_class) move_list(arena, map, next);
+    std::byte* const block = arena.at(next.handle);
+    std::memcpy(reinterpret_cast<std::uint16_t*>(block) + map.count, keys.data(),
+                keys.size() * sizeof(std::uint16_t));
+    std::memcpy(values(block, next.size_class) + map.count, value, keys.size() * sizeof(Value));
+    next.count = total;
     map = next;
   }
 
@@ -107,12 +147,11 @@ class Keyed {
   template <typename See>
   static void each(const BlockArena& arena, const KeyedBlock& map, See see) {
     if (map.handle == 0) return;
-    const std::uint32_t entries = capacity(map.size_class);
     std::byte* block = arena.at(map.handle);
     Value* const value = values(block, map.size_class);
-    const std::uint32_t span = entries <= kScanMax ? map.count : entries;
+    const std::uint32_t end = span(map);
     const auto visit = [&](const auto* keys, std::uint32_t empty) {
-      for (std::uint32_t i = 0; i < span; ++i) {
+      for (std::uint32_t i = 0; i < end; ++i) {
         if (keys[i] != empty) see(std::uint32_t{keys[i]}, value[i]);
       }
     };
@@ -131,6 +170,31 @@ class Keyed {
   }
   static constexpr std::size_t arena_class(std::uint8_t size_class) {
     return kind * kArenaClasses + size_class;
+  }
+  /// Places to walk for every entry.
+  static std::uint32_t span(const KeyedBlock& map) {
+    const std::uint32_t entries = capacity(map.size_class);
+    return entries <= kScanMax ? map.count : entries;
+  }
+  template <typename See>
+  static void each_place(const BlockArena& arena, const KeyedBlock& map, See see) {
+    if (map.handle == 0) return;
+    const auto* keys = reinterpret_cast<const std::uint16_t*>(arena.at(map.handle));
+    const std::uint32_t end = span(map);
+    for (std::uint32_t place = 0; place < end; ++place) {
+      if (keys[place] != kNarrowEmpty) see(keys[place], place);
+    }
+  }
+  /// Moves a list to a longer one of the same kind; `next` gets its handle.
+  static void move_list(BlockArena& arena, const KeyedBlock& map, KeyedBlock& next) {
+    next.handle = arena.allocate(arena_class(next.size_class), bytes(next.size_class));
+    if (map.handle == 0) return;
+    std::byte* const block = arena.at(next.handle);
+    std::byte* const old = arena.at(map.handle);
+    std::memcpy(block, old, map.count * key_bytes(map.size_class));
+    std::memcpy(values(block, next.size_class), values(old, map.size_class),
+                map.count * sizeof(Value));
+    arena.release(arena_class(map.size_class), map.handle);
   }
   static std::uint32_t place_of(const std::byte* block, const KeyedBlock& map, std::uint32_t key) {
     const std::uint32_t entries = capacity(map.size_class);

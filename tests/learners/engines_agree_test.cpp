@@ -188,29 +188,32 @@ TEST(EnginesAgree, OnShuffledLateAndTiedEventsAtEveryT) {
 // events that move most of them away: the way back must be exact too.
 TEST(EnginesAgree, WhenWeeklyCountsOverflowAndComeBack) {
   const Time monday = parse_time("2024-03-04T08:00:00Z").value();
-  const auto plain = make_baseline(), fast = make_fast();
-  Serial serial;
-  std::deque<std::string> strings;
-  int id = 0;
-  const auto use = [&](Batch& batch, int capability, Time time) {
-    Event e;
-    e.id = strings.emplace_back(fmt::format("e{}", id++));
-    e.learner = "ada";
-    e.time = time;
-    e.type = EventType::kPractice;
-    e.capability = strings.emplace_back(fmt::format("c{}", capability));
-    e.domain = "d";
-    batch.add(e);
-  };
-  std::vector<Batch> batches(2);
-  for (int c = 0; c < 400; ++c) use(batches[0], c, monday);
-  for (int c = 0; c < 390; ++c) use(batches[1], c, monday - std::chrono::weeks(3));
-  for (const Batch& batch : batches) {
-    const Batch* one = &batch;
-    plain->apply(std::span(&one, 1), serial);
-    fast->apply(std::span(&one, 1), serial);
-    const Time as_of = monday + std::chrono::weeks(2);
-    expect_agree(all_facts(*plain, as_of), all_facts(*fast, as_of));
+  for (const int many : {258, 400}) {  // one of them just beyond what eight bits count
+    SCOPED_TRACE(many);
+    const auto plain = make_baseline(), fast = make_fast();
+    Serial serial;
+    std::deque<std::string> strings;
+    int id = 0;
+    const auto use = [&](Batch& batch, int capability, Time time) {
+      Event e;
+      e.id = strings.emplace_back(fmt::format("e{}", id++));
+      e.learner = "ada";
+      e.time = time;
+      e.type = EventType::kPractice;
+      e.capability = strings.emplace_back(fmt::format("c{}", capability));
+      e.domain = "d";
+      batch.add(e);
+    };
+    std::vector<Batch> batches(2);
+    for (int c = 0; c < many; ++c) use(batches[0], c, monday);
+    for (int c = 0; c < many - 10; ++c) use(batches[1], c, monday - std::chrono::weeks(3));
+    for (const Batch& batch : batches) {
+      const Batch* one = &batch;
+      plain->apply(std::span(&one, 1), serial);
+      fast->apply(std::span(&one, 1), serial);
+      const Time as_of = monday + std::chrono::weeks(2);
+      expect_agree(all_facts(*plain, as_of), all_facts(*fast, as_of));
+    }
   }
 }
 
@@ -233,6 +236,43 @@ TEST(EnginesAgree, WithThemselvesForEveryNumberOfThreads) {
       ASSERT_EQ(columns[0].learner, columns[i].learner);
       ASSERT_EQ(columns[0].trait, columns[i].trait);
       ASSERT_EQ(columns[0].clusterable, columns[i].clusterable);
+    }
+  }
+}
+
+// Goal: a learner's events folded together come to the same bits as one after the other.
+TEST(EnginesAgree, WithThemselvesHoweverTheEventsAreCut) {
+  for (int i = 0; i < std::min(seeds(), 60); ++i) {
+    const std::uint64_t seed = first_seed() + static_cast<std::uint64_t>(i);
+    SCOPED_TRACE(::testing::Message() << "COVEY_SEED=" << seed);
+    const Random random(seed);
+    const World world(random.fork("world"));
+    const auto batches = world.batches(random.fork("order"));
+    Serial serial;
+    const auto at_once = make_fast(), one_by_one = make_fast();
+    apply(*at_once, batches, serial);
+    std::vector<Attribute> attributes;
+    for (const Batch& batch : batches) {
+      for (std::uint32_t row = 0; row < batch.size(); ++row) {
+        Batch single;
+        single.add(batch.event(row, attributes));
+        const Batch* one = &single;
+        one_by_one->apply(std::span(&one, 1), serial);
+      }
+    }
+    const auto facts = [&](const Engine& engine) {
+      return all_facts(engine, world.newest + std::chrono::hours(50));
+    };
+    const auto a = facts(*at_once), b = facts(*one_by_one);
+    expect_agree(a, b);
+    for (const auto& [learner, of_a] : a) {
+      const LearnerFacts& of_b = b.at(learner);
+      for (std::size_t t = 0; t < kTraits; ++t) {
+        ASSERT_EQ(of_a.traits.*kTraitFields[t], of_b.traits.*kTraitFields[t])
+            << learner << " " << kTraitNames[t];
+      }
+      ASSERT_EQ(of_a.domain_entropy_bits, of_b.domain_entropy_bits) << learner;
+      ASSERT_EQ(of_a.specialist, of_b.specialist) << learner;
     }
   }
 }
