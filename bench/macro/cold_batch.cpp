@@ -7,7 +7,6 @@
 // the service does. --stream makes events piece by piece between the timed folds, where they would
 // not fit in memory at once. The events and traits can be written for a peer to check.
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -23,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "app/allocator.h"
 #include "app/real_clock.h"
 #include "app/thread_pool.h"
 #include "base/hash.h"
@@ -47,7 +47,7 @@ struct Options {
 };
 
 std::size_t resident_bytes() {
-  malloc_trim(0);
+  app::give_memory_back();
   std::ifstream statm("/proc/self/statm");
   std::size_t whole = 0, resident = 0;
   statm >> whole >> resident;
