@@ -196,7 +196,7 @@ Result<bool> Analyzer::State::load_snapshot(const std::function<void(const Progr
   const Time newest_time{std::chrono::microseconds(newest)};
   if (config.as_of && newest_time > *config.as_of) return unusable();  // includes too much
   auto waiting = Batch::decode(std::string_view(text).substr(mark.size() + sizeof newest));
-  if (!waiting || !engine->load(next)) return unusable();
+  if (!waiting || !engine->load(next, parallel)) return unusable();
   cursor = stored.cursor;
   newest_folded_us.store(newest);
   counters.newest_event_us.store(newest);

@@ -259,7 +259,8 @@ class Baseline final : public Engine {
   bool save(const std::function<Result<void>(std::string_view)>&, Result<void>&) const override {
     return false;
   }
-  Result<void> load(const std::function<Result<std::optional<std::string>>()>&) override {
+  Result<void> load(const std::function<Result<std::optional<std::string>>()>&,
+                    Parallel&) override {
     return fail(Errc::kCorrupt, "the baseline engine keeps no snapshot");
   }
 

@@ -92,8 +92,9 @@ class Engine {
   virtual bool save(const std::function<Result<void>(std::string_view)>& sink,
                     Result<void>& status) const = 0;
   /// Takes back what save() wrote into a fresh engine. kCorrupt: unusable, start afresh and
-  /// replay the log.
-  virtual Result<void> load(const std::function<Result<std::optional<std::string>>()>& next) = 0;
+  /// replay the log. `next` is called from any thread of `parallel`, but by one at a time.
+  virtual Result<void> load(const std::function<Result<std::optional<std::string>>()>& next,
+                            Parallel& parallel) = 0;
 };
 
 std::unique_ptr<Engine> make_baseline();

@@ -45,7 +45,8 @@ class Fast final : public Engine {
   }
   bool save(const std::function<Result<void>(std::string_view)>& sink,
             Result<void>& status) const override;
-  Result<void> load(const std::function<Result<std::optional<std::string>>()>& next) override;
+  Result<void> load(const std::function<Result<std::optional<std::string>>()>& next,
+                    Parallel& parallel) override;
 
  private:
   static std::size_t shard_part(LearnerRef ref) { return static_cast<std::uint64_t>(ref) >> 32; }
@@ -448,6 +449,7 @@ void Fast::visit(Time as_of, const std::function<void(const LearnerFacts&)>& see
 // does not fit is kCorrupt, and the log is replayed instead.
 constexpr std::uint64_t kSnapshotMagic = 0x3253'4c46'5943'564fULL ^ sizeof(Row);
 constexpr std::size_t kSnapshotChunk = std::size_t{4} << 20;
+constexpr std::size_t kPartReserved = std::size_t{64} << 20;  // its size is only what it says
 
 bool Fast::save(const std::function<Result<void>(std::string_view)>& sink,
                 Result<void>& status) const {
@@ -475,7 +477,8 @@ bool Fast::save(const std::function<Result<void>(std::string_view)>& sink,
   return true;
 }
 
-Result<void> Fast::load(const std::function<Result<std::optional<std::string>>()>& next) {
+Result<void> Fast::load(const std::function<Result<std::optional<std::string>>()>& next,
+                        Parallel& parallel) {
   const auto damaged = [] {
     return fail(Errc::kCorrupt, "snapshot: not one of this version; the log will be replayed");
   };
@@ -485,6 +488,7 @@ Result<void> Fast::load(const std::function<Result<std::optional<std::string>>()
     std::uint64_t size = 0;
     std::memcpy(&size, frame->data(), sizeof size);
     part.clear();
+    part.reserve(std::min<std::uint64_t>(size, kPartReserved));
     while (part.size() < size) {
       const auto chunk = COVEY_TRY(next());
       if (!chunk || chunk->empty()) return damaged();
@@ -501,12 +505,28 @@ Result<void> Fast::load(const std::function<Result<std::optional<std::string>>()
       !load_names(attribute_names_, in) || !in.done()) {
     return damaged();
   }
-  for (Shard& shard : shards_) {
-    COVEY_TRY_VOID(receive(part));
-    if (!shard.load(part, attribute_names_.size())) return damaged();
-  }
-  note_memory();
-  return {};
+  // Whoever is free reads the next shard, one at a time, and enters it while others read on.
+  std::mutex reading;
+  std::size_t next_shard = 0;
+  Result<void> status;
+  parallel.run(parallel.width(), [&](std::size_t) {
+    std::string bytes;
+    for (;;) {
+      Shard* shard = nullptr;
+      {
+        const std::lock_guard lock(reading);
+        if (!status || next_shard == kShards) return;
+        status = receive(bytes);
+        if (!status) return;
+        shard = &shards_[next_shard++];
+      }
+      if (shard->load(bytes, attribute_names_.size())) continue;
+      const std::lock_guard lock(reading);
+      if (status) status = damaged();
+    }
+  });
+  if (status) note_memory();
+  return status;
 }
 
 }  // namespace

@@ -285,6 +285,7 @@ TEST(EnginesAgree, AcrossASnapshot) {
     const World world(random.fork("world"));
     const auto batches = world.batches(random.fork("order"));
     Serial serial;
+    Threads threads(seed % 2 == 0 ? 1 : 3);
     const auto whole = make_fast(), before = make_fast(), after = make_fast();
     const std::size_t half = batches.size() / 2;
     apply(*whole, batches, serial);
@@ -299,10 +300,12 @@ TEST(EnginesAgree, AcrossASnapshot) {
         status));
     ASSERT_TRUE(status);
     std::size_t at = 0;
-    ASSERT_TRUE(after->load([&]() -> Result<std::optional<std::string>> {
-      if (at == chunks.size()) return std::optional<std::string>();
-      return std::optional<std::string>(chunks[at++]);
-    }));
+    ASSERT_TRUE(after->load(
+        [&]() -> Result<std::optional<std::string>> {
+          if (at == chunks.size()) return std::optional<std::string>();
+          return std::optional<std::string>(chunks[at++]);
+        },
+        threads));
     apply(*after, {batches.begin() + static_cast<std::ptrdiff_t>(half), batches.end()}, serial);
     const Time as_of = world.newest + std::chrono::hours(24 * 10);
     const TraitColumns a = whole->traits(as_of, serial), b = after->traits(as_of, serial);
