@@ -65,8 +65,9 @@ Result<Address> parse_address(const std::string& text) {
   return Address{host, static_cast<std::uint16_t>(port)};
 }
 
-// Discovery fills every core for a second; who asks or sends events meanwhile comes first.
-constexpr int kBehind = 10;
+// Who asks comes first, then events that came, then discovery, which fills every core for a second.
+constexpr int kIngestBehind = 5;
+constexpr int kBehind = 19;
 
 /// One thread for what takes long, so that look-ups never share theirs with it.
 class Background {
@@ -143,7 +144,7 @@ class Service {
       : options_(options),
         threads_(thread_count(options.store.threads)),
         io_(std::move(io)),
-        ingest_pool_(threads_),
+        ingest_pool_(threads_, kIngestBehind),
         discovery_pool_(threads_, kBehind),
         api_(
             std::move(config), door_, clock_, discovery_pool_,
@@ -258,6 +259,7 @@ class Service {
       return;
     }
     ingest_ = std::jthread([this] {
+      step_back(kIngestBehind);
       const auto done = analyzer_->run_ingest();
       if (done) return;
       failure_ = done.error();
@@ -280,8 +282,10 @@ class Service {
     config.limits.memory_bytes_max = options_.store.memory_mib << 20;
     config.limits.queue_bytes_max = options_.queue_mib << 20;
     config.limits.snapshot_events = options_.snapshot_events;
-    log_ = COVEY_TRY(log::open_rocks_log(options_.store.data, log::Access::kReadWrite,
-                                         log::RocksLimits{}, clock_));
+    log::RocksLimits limits;
+    limits.step_back = true;
+    log_ = COVEY_TRY(
+        log::open_rocks_log(options_.store.data, log::Access::kReadWrite, limits, clock_));
     Progress bar(clock_, "recovering");
     analyzer_ = COVEY_TRY(analyzer::Analyzer::open(config, *log_, clock_, ingest_pool_,
                                                    [&](const analyzer::Progress& p) {
