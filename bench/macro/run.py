@@ -303,6 +303,21 @@ class Bench:
         theirs = slow["cold"][0]["total_s"]
         self.row("P1", f"cold batch, {count(size[1])} learners", seconds(ours),
                  f"engine=baseline: {seconds(theirs)}", theirs / ours, "", None, less=ours)
+        events_csv, traits_csv = self.work / "events.csv", self.work / "traits.csv"
+        run([self.cold_batch, *size, "--repeat", 1, "--events-csv", events_csv, "--traits-csv",
+             traits_csv])
+        old = run_json(["node", "--max-old-space-size=12288", PEERS / "old_path.mjs", events_csv,
+                        traits_csv, AS_OF, 3])
+        events_csv.unlink()
+        self.raw["plain"]["old"] = old
+        if old["missing"] or old["difference"] is None or not old["difference"] <= 1e-6:
+            raise Failed(f"the old path's traits differ from Covey's by {old['difference']}, with "
+                         f"{old['missing']} learners in one of the two only")
+        theirs = median(a + b for a, b in zip(old["traits_s"], old["three_s"]))
+        slower = median(a + b for a, b in zip(old["traits_s"], old["five_s"]))
+        self.row("P1", f"cold batch, {count(size[1])} learners", seconds(ours),
+                 f"the old JavaScript, grouped by three traits in two iterations: "
+                 f"{seconds(theirs)}; by five in ten: {seconds(slower)}", theirs / ours, "", None, less=ours)
 
     # P2, P8, P10: live re-discovery, memory, growth.
 

@@ -616,8 +616,10 @@ Result<std::shared_ptr<const cohorts::Discovery>> Analyzer::discover(
   found.timing.total_ms = ms(s.clock.now() - started);
   auto run = std::make_shared<const cohorts::Discovery>(std::move(found));
   {
+    auto last = run;
     const std::lock_guard lock(s.published_mutex);
-    s.published = run;
+    s.published.swap(last);
+    // `last` goes after the lock: it may be the end of tens of MB.
   }
   if (!remember || run->k == 0) return run;
   auto labels = cohorts::remember(

@@ -119,7 +119,8 @@ class Analyzer {
     bool use_snapshot = true;
   };
 
-  /// Recovers: snapshot, then the log behind it. Ports must outlive the analyzer.
+  /// Recovers: snapshot, then the log behind it. Ports must outlive the analyzer. `report` may come
+  /// from any thread of `parallel`, one at a time.
   static Result<std::unique_ptr<Analyzer>> open(const Config& config, log::Log& log,
                                                 const Clock& clock, Parallel& parallel,
                                                 const std::function<void(const Progress&)>& report);

@@ -10,9 +10,11 @@
 #include <jemalloc/jemalloc.h>
 
 extern "C" {
-// Read by jemalloc before main; MALLOC_CONF in the environment overrides it.
+// Read by jemalloc before main; MALLOC_CONF in the environment overrides it. Without the last one,
+// what is larger than 8 MiB goes back to the kernel at once: columns of millions, at each discovery
+// anew.
 extern const char* malloc_conf;
-const char* malloc_conf = "thp:always,metadata_thp:auto";
+const char* malloc_conf = "thp:always,metadata_thp:auto,oversize_threshold:0";
 }
 #else  // under a sanitizer, which brings its own
 #include <malloc.h>

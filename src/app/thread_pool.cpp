@@ -3,11 +3,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace covey::app {
 
 void step_back(int niceness) {
-  // Linux keeps it for each thread apart. That it may fail does no harm.
-  if (niceness != 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness);
+  if (niceness == 0) return;
+  // Linux keeps it for each thread apart; a new one has its maker's. That it may fail does no harm.
+  const auto self = static_cast<id_t>(::gettid());
+  ::setpriority(PRIO_PROCESS, self, std::min(::getpriority(PRIO_PROCESS, self) + niceness, 19));
 }
 
 ThreadPool::ThreadPool(unsigned width, int niceness) {

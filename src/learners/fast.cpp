@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <numeric>
 
 #include "base/hash.h"
@@ -89,6 +91,15 @@ class Fast final : public Engine {
     std::vector<std::uint32_t> next;
     Room<Filed> sorted;
     FoldSheet sheet;
+
+    std::size_t bytes() const {
+      std::size_t total = sizeof(*this) + seen.bytes() + where.bytes() + hash.bytes() +
+                          sorted.bytes() + sheet.bytes() + next.capacity() * sizeof(next[0]);
+      for (const auto& of_batch : rows) {
+        total += sizeof of_batch + of_batch.capacity() * sizeof(of_batch[0]);
+      }
+      return total;
+    }
   };
   // What is needed while events are applied, used again from group to group: memory fresh from
   // the kernel costs more than a small group itself.
@@ -109,12 +120,10 @@ class Fast final : public Engine {
       const std::lock_guard lock(mutex);
       desks.push_back(std::move(desk));
     }
+    /// When no thread is at a desk.
     std::size_t bytes() const {
       std::size_t total = filed.bytes() + learners.bytes();
-      for (const auto& desk : desks) {
-        total +=
-            desk->seen.bytes() + desk->where.bytes() + desk->hash.bytes() + desk->sorted.bytes();
-      }
+      for (const auto& desk : desks) total += desk->bytes();
       return total;
     }
   };
@@ -449,6 +458,7 @@ void Fast::visit(Time as_of, const std::function<void(const LearnerFacts&)>& see
 // does not fit is kCorrupt, and the log is replayed instead.
 constexpr std::uint64_t kSnapshotMagic = 0x3253'4c46'5943'564fULL ^ sizeof(Row);
 constexpr std::size_t kSnapshotChunk = std::size_t{4} << 20;
+constexpr unsigned kLoadersMax = 8;
 constexpr std::size_t kPartReserved = std::size_t{64} << 20;  // its size is only what it says
 
 bool Fast::save(const std::function<Result<void>(std::string_view)>& sink,
@@ -505,26 +515,36 @@ Result<void> Fast::load(const std::function<Result<std::optional<std::string>>()
       !load_names(attribute_names_, in) || !in.done()) {
     return damaged();
   }
-  // Whoever is free reads the next shard, one at a time, and enters it while others read on.
+  // Whoever is free reads the next shard, one at a time, and enters it while others read on. Each
+  // holds the bytes of one, and reading is one thread's work: more than a few would only wait.
   std::mutex reading;
   std::size_t next_shard = 0;
   Result<void> status;
-  parallel.run(parallel.width(), [&](std::size_t) {
-    std::string bytes;
-    for (;;) {
-      Shard* shard = nullptr;
-      {
-        const std::lock_guard lock(reading);
-        if (!status || next_shard == kShards) return;
-        status = receive(bytes);
-        if (!status) return;
-        shard = &shards_[next_shard++];
-      }
-      if (shard->load(bytes, attribute_names_.size())) continue;
+  const auto enter_next = [&](std::string& bytes) {
+    Shard* shard = nullptr;
+    {
       const std::lock_guard lock(reading);
-      if (status) status = damaged();
+      if (!status || next_shard == kShards) return false;
+      status = receive(bytes);
+      if (!status) return false;
+      shard = &shards_[next_shard++];
+    }
+    if (shard->load(bytes, attribute_names_.size())) return true;
+    const std::lock_guard lock(reading);
+    if (status) status = damaged();
+    return false;
+  };
+  std::atomic<bool> no_memory{false};
+  parallel.run(std::min(parallel.width(), kLoadersMax), [&](std::size_t) {
+    try {  // a task must not throw
+      std::string bytes;
+      while (!no_memory && enter_next(bytes)) {
+      }
+    } catch (const std::bad_alloc&) {
+      no_memory = true;
     }
   });
+  if (no_memory) throw std::bad_alloc();
   if (status) note_memory();
   return status;
 }

@@ -110,6 +110,9 @@ struct FoldSheet {
   std::size_t practices_count = 0;
   Places capabilities, domains;  ///< empty until first needed
 
+  std::size_t bytes() const {
+    return (capabilities.capacity() + domains.capacity()) * sizeof(capabilities[0]);
+  }
   std::span<Practice> practised() { return std::span(practices).first(practices_count); }
 };
 

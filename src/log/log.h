@@ -96,7 +96,8 @@ class Log {
   };
   virtual Result<std::unique_ptr<SnapshotWriter>> begin_snapshot() = 0;
 
-  /// Chunks of the current snapshot in order; `next` answers nothing after the last. kNotFound:
+  /// Chunks of the current snapshot in order; `next` answers nothing after the last, and may be
+  /// called from any thread, by one at a time. kNotFound:
   /// there is none. A chunk whose checksum is wrong is kCorrupt.
   struct Snapshot {
     Cursor cursor;

@@ -1191,12 +1191,10 @@ Result<std::unique_ptr<Log>> open_rocks_log(const fs::path& dir, Access access,
   }
   auto db = COVEY_TRY(open_db(dir, access));
   if (limits.step_back) {
-    for (const auto pool : {rocksdb::Env::HIGH, rocksdb::Env::LOW}) {
-      // A wish: that it is not granted does no harm.
-      rocksdb::Env::Default()
-          ->LowerThreadPoolCPUPriority(pool, rocksdb::CpuPriority::kLow)
-          .PermitUncheckedError();
-    }
+    // A wish: where it is not granted, look-ups only wait longer.
+    rocksdb::Env::Default()
+        ->LowerThreadPoolCPUPriority(rocksdb::Env::LOW, rocksdb::CpuPriority::kLow)
+        .PermitUncheckedError();
   }
   auto log = std::make_unique<RocksLog>(dir, access, limits, clock, std::move(lock), std::move(db));
   COVEY_TRY_VOID(log->recover());

@@ -20,8 +20,8 @@ struct RocksLimits {
   /// Appends are refused as kFull while the disk has less free than this, so that RocksDB itself
   /// never meets a full disk in mid-compaction.
   std::uint64_t disk_free_bytes_min = std::uint64_t{64} << 20;
-  /// RocksDB's flushes and compactions have the kernel prefer other threads. Counts for every
-  /// store of the process.
+  /// Compaction has the kernel prefer other threads, in every store of the process. Flushes do
+  /// not: append() and snapshots wait for them.
   bool step_back = false;
 };
 

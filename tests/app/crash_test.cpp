@@ -1,7 +1,8 @@
 // Goal: whatever was acknowledged survives kill -9 and is there exactly once; whatever was not is
 // there at most once; and the store opens every time.
-// Method: real `covey serve` processes under four concurrent writers, killed at random moments.
-// Each batch has a learner of its own, so the store itself says how many of its events are there.
+// Method: real `covey serve` processes under the mixed load (four concurrent writers, look-ups of
+// what they wrote, one discovery after another), killed at random moments. Each batch has a learner
+// of its own, so the store itself says how many of its events are there.
 
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -31,15 +33,19 @@ struct Batch {
   bool acknowledged = false;
 };
 
+// Of these weeks, and not all alike: else there would be nobody, or nothing, to discover.
 Batch make_batch(int round, int writer, int number) {
+  static const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  const int kind = round * 7 + writer * 3 + number;
   Batch batch;
   batch.learner = fmt::format("r{}-w{}-b{}", round, writer, number);
   for (int i = 0; i < kEventsABatch; ++i) {
+    const auto day = today - std::chrono::days(2 + i % (1 + kind % 20));
     batch.body +=
-        fmt::format(R"({{"id":"{0}-{1}","learner":"{0}","time":"2024-01-{2:02}T00:00:{1:02}Z",)"
-                    R"("type":"practice","capability":"c{1}","domain":"d"}})"
+        fmt::format(R"({{"id":"{0}-{1}","learner":"{0}","time":"{2:%Y-%m-%d}T00:00:{1:02}Z",)"
+                    R"("type":"practice","capability":"c{3}","domain":"d{4}"}})"
                     "\n",
-                    batch.learner, i, i % 28 + 1);
+                    batch.learner, i, day, i % (1 + kind % 31), i % (1 + kind % 5));
   }
   return batch;
 }
@@ -58,6 +64,7 @@ TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
   Random random(seed);
   std::vector<Batch> sent;
   std::size_t acknowledged = 0, in_doubt = 0;
+  std::atomic<std::size_t> looked_up{0}, discovered{0};
 
   for (int round = 0; round < kills(); ++round) {
     SCOPED_TRACE(::testing::Message() << "round=" << round);
@@ -79,8 +86,39 @@ TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
         }
       });
     }
+    // An acknowledged batch is seen at once, and whole.
+    std::jthread reader([&](const std::stop_token& stop) {
+      HttpClient client(server.port());
+      while (client.ok() && !stop.stop_requested()) {
+        std::string learner;
+        {
+          const std::lock_guard lock(mutex);
+          if (!sent.empty() && sent.back().acknowledged) learner = sent.back().learner;
+        }
+        if (learner.empty()) {
+          std::this_thread::yield();
+          continue;
+        }
+        const auto answer = client.get("/v1/learners/" + learner);
+        if (!answer) break;
+        EXPECT_EQ(answer->status, 200u) << learner;
+        if (answer->status != 200) break;
+        EXPECT_EQ(nlohmann::json::parse(answer->body).value("practice_events", 0), kEventsABatch);
+        ++looked_up;
+      }
+    });
+    std::jthread discoverer([&] {
+      HttpClient client(server.port());
+      while (client.ok()) {
+        const auto answer = client.post("/v1/discover", "{}");
+        if (!answer || answer->status != 200) continue;  // 409: one that began by itself
+        discovered += nlohmann::json::parse(answer->body).value("k", 0) > 0 ? 1 : 0;
+      }
+    });
     std::this_thread::sleep_for(std::chrono::milliseconds(20 + random.below(400)));
     server.process().kill(SIGKILL);
+    reader = {};  // stops and joins
+    discoverer.join();
     writers.clear();
     server.process().wait();
   }
@@ -111,10 +149,14 @@ TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
   // The writers really wrote, and the kills really fell into requests.
   EXPECT_GT(acknowledged, static_cast<std::size_t>(kills()));
   EXPECT_GT(in_doubt, 0u);
+  if (kills() >= 10) {
+    EXPECT_GT(looked_up, static_cast<std::size_t>(kills()));
+    EXPECT_GT(discovered, 0u);
+  }
   RecordProperty("batches_acknowledged", static_cast<int>(acknowledged));
   RecordProperty("batches_in_doubt", static_cast<int>(in_doubt));
-  fmt::print("{} kills: {} batches acknowledged and all there, {} in doubt\n", kills(),
-             acknowledged, in_doubt);
+  fmt::print("{} kills: {} batches acknowledged and all there, {} in doubt, {} look-ups, {} runs\n",
+             kills(), acknowledged, in_doubt, looked_up.load(), discovered.load());
 }
 
 }  // namespace

@@ -169,6 +169,8 @@ function systemd() {
       const text = readFileSync(join(deploy, 'systemd', file), 'utf8')
       const command = /ExecStart=\/usr\/bin\/covey ((?:.|\\\n)*?)\n(?!\s)/.exec(text)[1].replaceAll('\\\n', ' ')
       const help = run(covey, command.split(/\s+/)[0], '--help')
+      // A denied call kills, and threads step back by setpriority, which is one of @resources.
+      assert.doesNotMatch(text, /^SystemCallFilter=~.*@resources/m, file)
       for (const [word] of command.matchAll(/--[a-z-]+/g)) assert.ok(help.includes(word), `covey has no ${word}`)
       writeFileSync(join(folder, file), text.replaceAll('/usr/bin/covey', covey))
       const unit = join(folder, file.replace('@', '@8081'))
