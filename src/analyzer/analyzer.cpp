@@ -462,7 +462,8 @@ Result<void> Analyzer::would_take(std::size_t bytes) const {
   State& s = *state_;
   std::optional<Error> why;
   const std::size_t ceiling = s.config.limits.memory_bytes_max;
-  if (ceiling > 0 && s.engine->memory().bytes + s.log.memory_bytes() > ceiling) {
+  const learners::MemoryUse engine = s.engine->memory();
+  if (ceiling > 0 && engine.bytes + engine.rooms + s.log.memory_bytes() > ceiling) {
     why = Error{Errc::kFull,
                 fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20)};
   } else {

@@ -48,7 +48,10 @@ struct TraitColumns {
 
 struct MemoryUse {
   std::size_t learners = 0;
-  std::size_t bytes = 0;  ///< everything the engine holds, slack included
+  std::size_t bytes = 0;  ///< everything the engine holds of learners, slack included
+  /// Kept from one apply() to the next, some tens of MiB at most; the only figure here that depends
+  /// on the number of threads and their pace.
+  std::size_t rooms = 0;
   // Of which, where an engine tells them apart:
   std::size_t rows = 0;        ///< a learner's sums
   std::size_t names = 0;       ///< learners' ids

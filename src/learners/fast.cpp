@@ -365,9 +365,10 @@ void Fast::apply_some(std::span<const Batch* const> batches, Parallel& parallel)
 void Fast::note_memory() {
   MemoryUse use;
   for (const Shard& shard : shards_) shard.count_memory(use);
-  use.bytes = sizeof(*this) + rooms_->bytes() + slabs_.spare() + capability_names_.bytes() +
-              domain_names_.bytes() + attribute_names_.bytes() + use.rows + use.names + use.index +
-              use.blocks + use.attributes;
+  use.bytes = sizeof(*this) + slabs_.spare() + capability_names_.bytes() + domain_names_.bytes() +
+              attribute_names_.bytes() + use.rows + use.names + use.index + use.blocks +
+              use.attributes;
+  use.rooms = rooms_->bytes();
   const std::lock_guard lock(memory_mutex_);
   memory_ = use;
 }

@@ -223,7 +223,7 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
 
     const learners::MemoryUse engine = analyzer->engine().memory();
     const log::Sizes log = analyzer->log().sizes();
-    part("engine", static_cast<double>(engine.bytes));
+    part("engine", static_cast<double>(engine.bytes + engine.rooms));
     part("log", static_cast<double>(log.memory_bytes));
     const double learners = static_cast<double>(analyzer->engine().learners());
     gauge("covey_learners", "Learners ever heard of.", learners);
