@@ -1,7 +1,7 @@
 // The program's allocator: jemalloc, with huge pages for all that is freed and taken again.
 //
 // glibc's has them by an environment variable alone, and 4 KiB at a time every large buffer costs
-// a fault for each page, again whenever it comes back from the kernel: a fifth of an import on a
+// a fault for each page, again whenever it comes back from the kernel: a sixth of an import on a
 // virtual machine (docs/performance.md). Linked into programs whole, never into a library.
 
 #include "app/allocator.h"

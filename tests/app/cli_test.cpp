@@ -522,7 +522,7 @@ TEST(Plan, MistakesAreToldWithTheirPlaces) {
   EXPECT_EQ(run_covey({"plan", "rehearse", dir.path() + "/none.yaml"}).code, 2);
 }
 
-// The options compiled in reach the allocator: without them the program is a fifth slower, and
+// The options compiled in reach the allocator: without them an import is a sixth slower, and
 // nothing else would tell.
 TEST(Program, AsksItsAllocatorForHugePages) {
   if (kSanitized) GTEST_SKIP() << "a sanitizer brings its own allocator";
