@@ -97,6 +97,7 @@ Json size_json(const SizeResult& s) {
                        {"asked_events_per_s", s.overload->asked_per_s},
                        {"kinds", kinds_of(s.overload->settings, s.overload->totals)},
                        {"ledger", ledger_of(s.overload->ledger)},
+                       {"after", kinds_of(s.overload->after_settings, s.overload->after)},
                        {"back_after_s", or_null(s.overload->back_after_s)},
                        {"samples", samples_of(s.overload->samples)}};
   }

@@ -35,6 +35,8 @@ class Summary(unittest.TestCase):
             ("no build", {"dev": PASSED, "asan": None}, "asan", "", "1 passed, 1 failed", 1),
             ("no report", {"dev": PASSED, "asan": None}, "", "", "1 passed, 1 failed", 1),
             ("ctest itself failed", {"dev": PASSED}, "", "dev", "1 passed, 1 failed", 1),
+            ("inside another", {"dev": PASSED, "inner": FAILED}, "", "inner", "1 passed, 1 failed", 1),
+            ("cut short inside", {"dev": PASSED, "inner": None}, "", "inner", "1 passed, 1 failed", 1),
             ("nothing ran", {"dev": ""}, "", "", "0 passed, 0 failed", 1),
             ("only skipped", {"dev": CHOSE}, "", "", "0 passed, 0 failed", 1),
         ]
@@ -44,7 +46,8 @@ class Summary(unittest.TestCase):
                 for stage, cases in stages.items():
                     if cases is not None:
                         (folder / f"{stage}.xml").write_text(f"<testsuite>{cases}</testsuite>")
-                (folder / "seconds").write_text("".join(f"{s} 7\n" for s in stages))
+                timed = [s for s in stages if s != "inner"]
+                (folder / "seconds").write_text("".join(f"{s} 7\n" for s in timed))
                 (folder / "broken").write_text(broken)
                 (folder / "unwell").write_text(unwell)
                 done = subprocess.run(
