@@ -93,6 +93,11 @@ class Bench {
     rediscover();
     if (!options_.traits_csv.empty()) write_traits();
     const learners::MemoryUse use = engine_->memory();
+    if (options_.stream) {
+      run_.reset();
+      columns_ = {};
+      out_["resident_bytes"] = resident_bytes() - before_;
+    }
     out_["events"] = events_;
     out_["engine_bytes"] = use.bytes;
     out_["memory"] = {{"rows", use.rows},
@@ -158,7 +163,7 @@ class Bench {
 
   void streamed() {
     new_engine();
-    const std::size_t before = resident_bytes();
+    before_ = resident_bytes();
     std::vector<std::unique_ptr<events::Batch>> batches;
     double apply = 0;
     each_batch([&](std::unique_ptr<events::Batch> batch) {
@@ -170,7 +175,6 @@ class Bench {
     apply += fold(batches);
     batches.clear();
     batches.shrink_to_fit();
-    out_["resident_bytes"] = resident_bytes() - before;
     discover(apply, nullptr);
   }
 
@@ -251,6 +255,7 @@ class Bench {
   learners::TraitColumns columns_;
   std::unique_ptr<cohorts::Discovery> run_;
   std::uint64_t events_ = 0;
+  std::size_t before_ = 0;  ///< resident bytes of the program without learners
   nlohmann::json out_;
 };
 

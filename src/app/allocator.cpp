@@ -10,11 +10,13 @@
 #include <jemalloc/jemalloc.h>
 
 extern "C" {
-// Read by jemalloc before main; MALLOC_CONF in the environment overrides it. Without the last one,
-// what is larger than 8 MiB goes back to the kernel at once: columns of millions, at each discovery
-// anew.
+// Read by jemalloc before main; MALLOC_CONF in the environment overrides it. Nothing that was freed
+// goes back to the kernel: what goes back is a page here and there, which breaks the huge page
+// around it for good, and whatever grows next lies in pages of 4 KiB. With jemalloc's ten seconds
+// of decay a third of an import's memory did, and it took half as long again (docs/performance.md).
 extern const char* malloc_conf;
-const char* malloc_conf = "thp:always,metadata_thp:auto,oversize_threshold:0";
+const char* malloc_conf =
+    "thp:always,metadata_thp:auto,oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:-1";
 }
 #else  // under a sanitizer, which brings its own
 #include <malloc.h>

@@ -2,7 +2,8 @@
 
 namespace covey::app {
 
-/// Gives what the program freed back to the kernel now. For who measures memory.
+/// Gives what the program freed back to the kernel now, which breaks huge pages: for who measures
+/// memory, and then ends.
 void give_memory_back();
 
 }  // namespace covey::app

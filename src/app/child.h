@@ -17,9 +17,10 @@ namespace covey::app {
 class Child {
  public:
   /// Standard input and output are `in` and `out` where those are not -1 (and stay the caller's to
-  /// close), else nothing; standard error goes to the file `err`. kFailed.
+  /// close), else nothing; standard error goes to the file `err`. `niceness` is added to ours.
+  /// kFailed.
   static Result<Child> start(std::vector<std::string> arguments, int in, int out,
-                             const std::string& err);
+                             const std::string& err, int niceness = 0);
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -26,5 +27,16 @@ void add_control(CLI::App& app, Run& run);
 void add_rollout(CLI::App& app, Run& run);
 void add_load(CLI::App& app, Run& run);
 void add_scale_test(CLI::App& app, Run& run);
+
+/// Numbers above 0. CLI11's own PositiveNumber answers a 0 with the smallest and the largest
+/// double.
+inline CLI::Validator positive() {
+  return {[](std::string& text) {
+            double value = 0;
+            const bool well = CLI::detail::lexical_cast(text, value) && value > 0;
+            return well ? std::string() : text + " is not a number above 0";
+          },
+          "POSITIVE"};
+}
 
 }  // namespace covey::app

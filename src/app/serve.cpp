@@ -434,7 +434,7 @@ void add_serve(CLI::App& app, Run& run) {
       ->add_option("--snapshot-events", options->snapshot_events,
                    "Take a snapshot after this many events; with millions of learners, "
                    "after as many for each million")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command
       ->add_option("--rediscover", options->rediscover_s,
@@ -446,7 +446,7 @@ void add_serve(CLI::App& app, Run& run) {
       ->type_name("FILE");
   command
       ->add_option("--analyze", options->analyze_s, "Seconds between analyses of the experiments")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command->add_option("--k", options->k, "Number of cohorts: auto or 3 to 8")
       ->check([](const std::string& text) {

@@ -339,7 +339,7 @@ void add_simulate(CLI::App& app, Run& run) {
                    "leave everybody room for the longest stay; with more, who joins late is cut "
                    "off at the end, as in the log of a live platform")
       ->needs(preset)
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->type_name("DAYS");
   command
       ->add_option("--growth", spec.growth,
