@@ -83,6 +83,10 @@ struct Analyzer::State {
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<Item> queue;
+  /// The newest discovery on its way to the log. Beside the queue, which it would fill with labels
+  /// of millions and so turn events away; one not stored yet gives way to the next, which holds it
+  /// all.
+  std::optional<Item> run_to_store;
   std::size_t queued_bytes = 0;
   std::optional<std::chrono::nanoseconds> storing_since;  // the oldest of the group under way
   bool stopping = false;
@@ -516,6 +520,7 @@ Result<void> Analyzer::run_ingest() {
       const std::lock_guard lock(s.mutex);
       s.broken = prepared.error();
       waiting.swap(s.queue);
+      s.run_to_store.reset();
       s.queued_bytes = 0;
       s.counters.queued_bytes.store(0);
     }
@@ -530,7 +535,7 @@ Result<void> Analyzer::run_ingest() {
     std::size_t bytes = 0;
     {
       std::unique_lock lock(s.mutex);
-      const auto due = [&s] { return s.stopping || !s.queue.empty(); };
+      const auto due = [&s] { return s.stopping || !s.queue.empty() || s.run_to_store; };
       if (s.held.empty()) {
         s.wake.wait(lock, due);
       } else {
@@ -542,6 +547,7 @@ Result<void> Analyzer::run_ingest() {
         group.push_back(std::move(s.queue.front()));
         s.queue.pop_front();
       }
+      if (s.run_to_store) group.push_back(*std::exchange(s.run_to_store, std::nullopt));
       if (group.empty() && s.stopping) break;
       if (!group.empty()) s.storing_since = group.front().submitted;
     }
@@ -648,12 +654,10 @@ Result<std::shared_ptr<const cohorts::Discovery>> Analyzer::discover(
                               item.erases.emplace_back(key);
                               return true;
                             }));
-  item.bytes = bytes.size();
   item.submitted = s.clock.now();
   {
     const std::lock_guard lock(s.mutex);
-    s.queued_bytes += item.bytes;
-    s.queue.push_back(std::move(item));
+    s.run_to_store = std::move(item);
   }
   s.wake.notify_one();
   return run;

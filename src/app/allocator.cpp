@@ -9,6 +9,9 @@
 #if COVEY_JEMALLOC
 #include <jemalloc/jemalloc.h>
 
+#include <cstddef>
+#include <string>
+
 extern "C" {
 // Read by jemalloc before main; MALLOC_CONF in the environment overrides it. Nothing that was freed
 // goes back to the kernel: what goes back is a page here and there, which breaks the huge page
@@ -30,6 +33,33 @@ void give_memory_back() {
   static_cast<void>(mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0));
 #else
   ::malloc_trim(0);
+#endif
+}
+
+#if COVEY_JEMALLOC
+namespace {
+
+// One for all who ask, since each keeps what it freed for a while. 0, everybody's, where none can
+// be had: memory is then kept, as elsewhere.
+unsigned passing_arena() {
+  unsigned arena = 0;
+  std::size_t size = sizeof arena;
+  if (mallctl("arenas.create", &arena, &size, nullptr, 0) != 0) return 0;
+  for (const char* kind : {"dirty", "muzzy"}) {
+    ssize_t milliseconds = 1'000;
+    const std::string name = "arena." + std::to_string(arena) + "." + kind + "_decay_ms";
+    mallctl(name.c_str(), nullptr, nullptr, &milliseconds, sizeof milliseconds);
+  }
+  return arena;
+}
+
+}  // namespace
+#endif
+
+void use_passing_memory() {
+#if COVEY_JEMALLOC
+  static unsigned arena = passing_arena();
+  if (arena != 0) mallctl("thread.arena", nullptr, nullptr, &arena, sizeof arena);
 #endif
 }
 

@@ -6,4 +6,8 @@ namespace covey::app {
 /// memory, and then ends.
 void give_memory_back();
 
+/// From now on this thread takes memory that goes back to the kernel within seconds of being freed:
+/// for bodies of requests, of which an overload brings many and nobody needs as many again.
+void use_passing_memory();
+
 }  // namespace covey::app

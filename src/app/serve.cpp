@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <nlohmann/json.hpp>
 
+#include "app/allocator.h"
 #include "app/commands.h"
 #include "app/experiment_analysis.h"
 #include "app/experiment_file.h"
@@ -177,7 +178,10 @@ class Service {
     {
       std::vector<std::jthread> io_threads;
       for (unsigned i = 0; i < threads_; ++i) {
-        io_threads.emplace_back([this] { io_->run(); });
+        io_threads.emplace_back([this] {
+          use_passing_memory();
+          io_->run();
+        });
       }
     }
     recovery.join();

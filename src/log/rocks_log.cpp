@@ -320,6 +320,11 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families(std::shared_ptr<rocksdb::C
   ids.compression = rocksdb::kNoCompression;  // hashes do not compress
   rocksdb::ColumnFamilyOptions snapshots = common;
   snapshots.write_buffer_size = 4 * kSnapshotFlushBytes;
+  snapshots.max_write_buffer_number = 4;  // written out while the next is filled
+  // Chunks never overlap, and are gone as a whole: there is nothing to compact, and nobody who
+  // writes one need wait for it.
+  snapshots.level0_file_num_compaction_trigger = 1 << 20;
+  snapshots.level0_slowdown_writes_trigger = snapshots.level0_stop_writes_trigger = 1 << 20;
   // Written and read whole, while somebody waits; they are replaced every few million events.
   snapshots.compression = rocksdb::kLZ4Compression;
   return {{rocksdb::kDefaultColumnFamilyName, common},
@@ -937,7 +942,8 @@ Result<Cursor> RocksLog::read(const Cursor& from, const Visitor& visit) const {
 
 /// Writes chunks round the write-ahead log: they would pass it twice for nothing, and unsynced
 /// writes in it would blur what a damaged tail means. A flush makes them durable before the
-/// manifest, one synced write, names them.
+/// manifest, one synced write, names them. It goes on beside the writing: whoever writes a snapshot
+/// takes no events meanwhile.
 class RocksLog::Writer final : public SnapshotWriter {
  public:
   Writer(RocksLog& log, std::uint64_t generation) : log_(log) { manifest_.generation = generation; }
@@ -966,7 +972,7 @@ class RocksLog::Writer final : public SnapshotWriter {
     ++manifest_.chunks;
     manifest_.bytes += chunk.size();
     unflushed_ += chunk.size();
-    return unflushed_ < kSnapshotFlushBytes ? Result<void>() : flush();
+    return unflushed_ < kSnapshotFlushBytes ? Result<void>() : flush(/*wait=*/false);
   }
 
   Result<void> commit(const Cursor& cursor) override {
@@ -976,7 +982,7 @@ class RocksLog::Writer final : public SnapshotWriter {
       return fail(Errc::kRejected, "a snapshot cannot include records that the log does not hold");
     }
     COVEY_TRY_VOID(log_.check_writable());
-    COVEY_TRY_VOID(flush());
+    COVEY_TRY_VOID(flush(/*wait=*/true));
     manifest_.cursor = cursor;
     const std::string begin = chunk_key(0, 0);
     const std::string end = chunk_key(manifest_.generation, 0);
@@ -1000,11 +1006,11 @@ class RocksLog::Writer final : public SnapshotWriter {
   }
 
  private:
-  Result<void> flush() {
+  Result<void> flush(bool wait) {
     unflushed_ = 0;
     rocksdb::FlushOptions options;
-    options.wait = true;
-    options.allow_write_stall = false;
+    options.wait = wait;
+    options.allow_write_stall = false;  // waits here instead, while others write
     const Status status = log_.db().Flush(options, log_.family(kSnapshots));
     if (!status.ok()) return std::unexpected(log_.write_failed(status));
     return {};

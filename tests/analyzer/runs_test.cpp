@@ -153,5 +153,48 @@ TEST(Runs, GoWithTheirLabelsInOneStep) {
   }
 }
 
+// Goal: runs on their way to the log turn no event away, however many learners they label; what
+// comes to the log is the newest, which holds those before it.
+TEST(Runs, OnTheirWayTurnNothingAway) {
+  sim::MemoryLog::Disk disk;
+  {
+    World world(disk);
+    ASSERT_TRUE(world.open());
+    world.start();
+    add_learners(world, 60, 0);
+    world.analyzer->stop();
+    world.ingest.join();
+  }
+  std::uint32_t room = 0;  // events until the queue is full
+  for (const bool discover : {false, true}) {
+    sim::MemoryLog::Disk copy = disk;
+    World world(discover ? disk : copy);
+    Analyzer::Config config;
+    config.limits.queue_bytes_max = 1 << 20;
+    ASSERT_TRUE(world.open(config));
+    for (int i = 0; discover && i < 2; ++i) {
+      ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+      world.clock.advance(std::chrono::hours(2));
+    }
+    std::uint32_t taken = 0;
+    while (world.analyzer->submit(
+        one(practice(fmt::format("e{:05}", taken), "ada", at("2024-02-28T10:00:00Z"))),
+        [](const Result<Receipt>&) {})) {
+      ++taken;
+    }
+    if (!discover) room = taken;
+    EXPECT_EQ(taken, room);
+    world.start();
+    world.analyzer->stop();
+    world.ingest.join();
+    EXPECT_EQ(world.analyzer->runs()->size(), discover ? 2u : 0u);
+    EXPECT_EQ(world.practised("ada"), room);
+  }
+  World world(disk);
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.analyzer->runs()->size(), 2u);
+  EXPECT_EQ(world.practised("ada"), room);
+}
+
 }  // namespace
 }  // namespace covey::analyzer
