@@ -14,9 +14,10 @@
 
 extern "C" {
 // Read by jemalloc before main; MALLOC_CONF in the environment overrides it. Nothing that was freed
-// goes back to the kernel: what goes back is a page here and there, which breaks the huge page
-// around it for good, and whatever grows next lies in pages of 4 KiB. With jemalloc's ten seconds
-// of decay a third of an import's memory did, and it took half as long again (docs/performance.md).
+// goes back to the kernel unless `covey serve` says so: what goes back is a page here and there,
+// which breaks the huge page around it for good, and whatever grows next lies in pages of 4 KiB.
+// With jemalloc's ten seconds of decay a third of an import's memory did, and it took half as long
+// again (docs/performance.md).
 extern const char* malloc_conf;
 const char* malloc_conf =
     "thp:always,metadata_thp:auto,oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:-1";
@@ -39,26 +40,33 @@ void give_memory_back() {
 #if COVEY_JEMALLOC
 namespace {
 
-// One for all who ask, since each keeps what it freed for a while. 0, everybody's, where none can
-// be had: memory is then kept, as elsewhere.
-unsigned passing_arena() {
+void set_decay(const std::string& arenas, ssize_t dirty_ms, ssize_t muzzy_ms) {
+  mallctl((arenas + ".dirty_decay_ms").c_str(), nullptr, nullptr, &dirty_ms, sizeof dirty_ms);
+  mallctl((arenas + ".muzzy_decay_ms").c_str(), nullptr, nullptr, &muzzy_ms, sizeof muzzy_ms);
+}
+
+// 0, everybody's, where none can be had: what it keeps is then what all keep.
+unsigned kept_arena() {
   unsigned arena = 0;
   std::size_t size = sizeof arena;
   if (mallctl("arenas.create", &arena, &size, nullptr, 0) != 0) return 0;
-  for (const char* kind : {"dirty", "muzzy"}) {
-    ssize_t milliseconds = 1'000;
-    const std::string name = "arena." + std::to_string(arena) + "." + kind + "_decay_ms";
-    mallctl(name.c_str(), nullptr, nullptr, &milliseconds, sizeof milliseconds);
-  }
+  set_decay("arena." + std::to_string(arena), -1, -1);
   return arena;
 }
 
 }  // namespace
 #endif
 
-void use_passing_memory() {
+void return_memory_soon() {
 #if COVEY_JEMALLOC
-  static unsigned arena = passing_arena();
+  set_decay("arenas", 10'000, 0);   // of arenas to come
+  set_decay("arena.0", 10'000, 0);  // the main thread's, which is there already
+#endif
+}
+
+void keep_memory_of_this_thread() {
+#if COVEY_JEMALLOC
+  static unsigned arena = kept_arena();
   if (arena != 0) mallctl("thread.arena", nullptr, nullptr, &arena, sizeof arena);
 #endif
 }

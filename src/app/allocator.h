@@ -6,8 +6,11 @@ namespace covey::app {
 /// memory, and then ends.
 void give_memory_back();
 
-/// From now on this thread takes memory that goes back to the kernel within seconds of being freed:
-/// for bodies of requests, of which an overload brings many and nobody needs as many again.
-void use_passing_memory();
+/// From now on what is freed goes back to the kernel ten seconds later, in the whole program. For
+/// one that runs for months and has a ceiling: what an overload took is not kept.
+void return_memory_soon();
+
+/// But what this thread takes from now on stays: columns of millions that come again and again.
+void keep_memory_of_this_thread();
 
 }  // namespace covey::app

@@ -16,7 +16,7 @@
 namespace covey::app {
 
 Result<Child> Child::start(std::vector<std::string> arguments, int in, int out,
-                           const std::string& err, int niceness) {
+                           const std::string& err) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -28,7 +28,6 @@ Result<Child> Child::start(std::vector<std::string> arguments, int in, int out,
     ::setpgid(0, 0);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(127);  // it ended before we asked
-    ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + niceness);
     for (const int number : {SIGINT, SIGTERM, SIGPIPE}) ::signal(number, SIG_DFL);
     const int null = ::open("/dev/null", O_RDWR);
     const int log = ::open(err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);

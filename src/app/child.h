@@ -17,10 +17,9 @@ namespace covey::app {
 class Child {
  public:
   /// Standard input and output are `in` and `out` where those are not -1 (and stay the caller's to
-  /// close), else nothing; standard error goes to the file `err`. `niceness` is added to ours.
-  /// kFailed.
+  /// close), else nothing; standard error goes to the file `err`. kFailed.
   static Result<Child> start(std::vector<std::string> arguments, int in, int out,
-                             const std::string& err, int niceness = 0);
+                             const std::string& err);
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child();

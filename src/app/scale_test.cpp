@@ -49,9 +49,6 @@ struct Options {
 
 // What `covey serve` gets beside the store: small enough that overload shows within seconds.
 constexpr std::uint64_t kQueueMib = 16;
-// The generator stands for other machines: it comes first on the cores it shares with the service,
-// which is measured the slower for it, not the faster.
-constexpr int kServerBehind = 5;
 constexpr std::size_t kOverloadConnections = 512;
 constexpr std::size_t kSampled = 200;
 constexpr std::size_t kDiscoveriesAlone = 3;
@@ -341,7 +338,7 @@ class SizeTest {
         Child::start({self_, "serve", "--data", data(), "--listen", "127.0.0.1:0", "--engine",
                       "fast", "--memory", std::to_string(size_.ceiling_bytes >> 20), "--queue",
                       std::to_string(kQueueMib), "--rediscover", "0"},
-                     -1, -1, log, kServerBehind));
+                     -1, -1, log));
     Progress bar(clock_, phase_name_);
     std::optional<http::Url> url;
     const auto alive = [&]() -> Result<void> {

@@ -76,6 +76,7 @@ class Background {
   Background()
       : thread_([this] {
           step_back(kBehind);
+          keep_memory_of_this_thread();
           work();
         }) {}
   ~Background() {
@@ -178,10 +179,7 @@ class Service {
     {
       std::vector<std::jthread> io_threads;
       for (unsigned i = 0; i < threads_; ++i) {
-        io_threads.emplace_back([this] {
-          use_passing_memory();
-          io_->run();
-        });
+        io_threads.emplace_back([this] { io_->run(); });
       }
     }
     recovery.join();
@@ -379,6 +377,7 @@ class Service {
 };
 
 Result<Exit> serve(const Options& options) {
+  return_memory_soon();
   const Address address = COVEY_TRY(parse_address(options.listen));
   COVEY_TRY(parse_as_of(options.store.as_of));
   service::ApiConfig config;
