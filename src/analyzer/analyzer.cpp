@@ -6,6 +6,7 @@
 #include <deque>
 #include <mutex>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
