@@ -108,13 +108,19 @@ Fit fit_everyone(const Points& points, double squares, const Points& sample, con
   return lloyd(points, squares, centers, start.k, kHugeLimits, kernel, parallel);
 }
 
+/// `before` counts those ahead of each chunk, and all at its end.
 std::vector<learners::LearnerRef> members_of(const learners::TraitColumns& columns,
-                                             std::size_t count) {
-  if (count == columns.size()) return columns.learner;
-  std::vector<learners::LearnerRef> result;
-  result.reserve(count);
-  for (std::size_t i = 0; i < columns.size(); ++i)
-    if (columns.clusterable[i]) result.push_back(columns.learner[i]);
+                                             std::span<const std::size_t> before,
+                                             Parallel& parallel) {
+  if (before.back() == columns.size()) return columns.learner;
+  std::vector<learners::LearnerRef> result(before.back());
+  parallel.run(before.size() - 1, [&](std::size_t c) {
+    std::size_t i = c * kChunk;
+    for (std::size_t at = before[c]; at < before[c + 1]; ++i) {
+      result[at] = columns.learner[i];
+      at += columns.clusterable[i];
+    }
+  });
   return result;
 }
 
@@ -272,7 +278,7 @@ Result<Discovery> discover_with(Kernel kernel, const learners::TraitColumns& col
     const std::size_t end = std::min(n, (c + 1) * kChunk);
     for (std::size_t i = c * kChunk; i < end; ++i) fit.label[i] = rank[fit.label[i]];
   });
-  result.learner = members_of(columns, n);
+  result.learner = members_of(columns, standard.before, parallel);
   result.label = std::move(fit.label);
 
   // How good they are, and what to call them.

@@ -66,16 +66,22 @@ double potential(const Points& points, std::size_t candidate, const float* neare
   double total = 0;
   for (std::size_t begin = 0; begin < n; begin += kLanes) {
     const std::size_t end = std::min(n, begin + kLanes);
-    for (std::size_t i = begin; i < end; ++i) {
+    const auto cap = [&](std::size_t i) {
       float sum = 0;
       for (std::size_t d = 0; d < kDims; ++d) {
         const float delta = x[d][i] - c[d];
         sum += delta * delta;
       }
       result[i] = sum < nearest[i] ? sum : nearest[i];
+    };
+    if (end - begin == kLanes) {  // a number of turns the compiler knows
+      for (std::size_t lane = 0; lane < kLanes; ++lane) cap(begin + lane);
+    } else {
+      for (std::size_t i = begin; i < end; ++i) cap(i);
     }
     double sum[4] = {};
-    for (std::size_t i = begin; i < end; ++i) sum[i % 4] += static_cast<double>(result[i]);
+    by_lane(begin, end,
+            [&](std::size_t lane, std::size_t i) { sum[lane] += static_cast<double>(result[i]); });
     const double block = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     block_sum[begin / kLanes] = block;
     total += block;
@@ -143,10 +149,11 @@ double inertia(const Points& points, const Centers& centers, const std::uint8_t*
   std::vector<double> part(chunks);
   parallel.run(chunks, [&](std::size_t c) {
     const std::size_t begin = c * kChunk, end = std::min(points.size(), begin + kChunk);
-    double sum = 0;
-    for (std::size_t i = begin; i < end; ++i)
-      sum += squared_distance(points.at(i), centers.at[label[i]]);
-    part[c] = sum;
+    double sum[4] = {};
+    by_lane(begin, end, [&](std::size_t lane, std::size_t i) {
+      sum[lane] += squared_distance(points.at(i), centers.at[label[i]]);
+    });
+    part[c] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
   });
   double sum = 0;
   for (const double p : part) sum += p;

@@ -63,6 +63,20 @@ Points gather(const Points& points, std::span<const std::uint32_t> index);
 /// Sum of |x|^2, f64, in order.
 double sum_of_squares(const Points& points, Parallel& parallel);
 
+/// Calls `see(lane, i)` for i from `begin` to `end`, lanes 0 to 3 in turn: sums of four lanes need
+/// not wait for each other, and their order depends on the place alone.
+template <typename See>
+void by_lane(std::size_t begin, std::size_t end, See see) {
+  std::size_t i = begin;
+  for (; i + 4 <= end; i += 4) {
+    see(0, i);
+    see(1, i + 1);
+    see(2, i + 2);
+    see(3, i + 3);
+  }
+  for (std::size_t lane = 0; i < end; ++i, ++lane) see(lane, i);
+}
+
 /// How many tasks cover `n` things at `each` per task.
 constexpr std::size_t tasks_for(std::size_t n, std::size_t each) {
   return (n + each - 1) / each;

@@ -18,6 +18,7 @@ using events::Batch;
 using events::EventType;
 
 constexpr std::size_t kShards = 64;  // fixed: the order of learners must not depend on the machine
+constexpr std::uint32_t kRowsAhead = 8;         // of one whose traits are computed
 constexpr std::size_t kRowsPerEventToSort = 8;  // fewer events than rows / this: not worth sorting
 
 std::size_t shard_of(std::uint64_t hash) {
@@ -413,36 +414,51 @@ TraitColumns Fast::traits(Time as_of, Parallel& parallel) const {
     const Shard& shard = shards_[s];
     TraitColumns& part = parts[s];
     const std::uint32_t rows = shard.size();
-    part.learner.reserve(rows);
-    part.clusterable.reserve(rows);
-    for (auto& column : part.trait) column.reserve(rows);
+    part.learner.resize(rows);
+    part.clusterable.resize(rows);
+    for (auto& column : part.trait) column.resize(rows);
+    std::size_t kept = 0;
     for (std::uint32_t i = 0; i < rows; ++i) {
+      if (i + kRowsAhead < rows) shard.prefetch_row_to_read(i + kRowsAhead);
       const Row row = read_row(shard.row(i));
       const LearnerState state = state_of(row, week);
       if (state == LearnerState::kDormant) continue;
       const Traits traits = traits_of(row, day, week, entropy_bits(row));
-      part.learner.push_back(ref(s, i));
-      part.clusterable.push_back(state == LearnerState::kActive ? 1 : 0);
+      part.learner[kept] = ref(s, i);
+      part.clusterable[kept] = state == LearnerState::kActive ? 1 : 0;
       for (std::size_t t = 0; t < kTraits; ++t) {
-        part.trait[t].push_back(static_cast<float>(traits.*kTraitFields[t]));
+        part.trait[t][kept] = static_cast<float>(traits.*kTraitFields[t]);
       }
+      ++kept;
     }
+    part.learner.resize(kept);
+    part.clusterable.resize(kept);
+    for (auto& column : part.trait) column.resize(kept);
   });
-  std::array<std::size_t, kShards + 1> first{};
-  for (std::size_t s = 0; s < kShards; ++s) first[s + 1] = first[s] + parts[s].size();
+  std::size_t total = 0;
+  for (const TraitColumns& part : parts) total += part.size();
   TraitColumns all;
   all.as_of = as_of;
-  all.learner.resize(first[kShards]);
-  all.clusterable.resize(first[kShards]);
-  for (auto& column : all.trait) column.resize(first[kShards]);
-  parallel.run(kShards, [&](std::size_t s) {
-    const auto at = static_cast<std::ptrdiff_t>(first[s]);
-    std::ranges::copy(parts[s].learner, all.learner.begin() + at);
-    std::ranges::copy(parts[s].clusterable, all.clusterable.begin() + at);
-    for (std::size_t t = 0; t < kTraits; ++t) {
-      std::ranges::copy(parts[s].trait[t], all.trait[t].begin() + at);
+  const auto gather = [&](auto& to, const auto& of) {
+    to.reserve(total);
+    for (TraitColumns& part : parts) {
+      auto& from = of(part);
+      to.insert(to.end(), from.begin(), from.end());
+      from = {};
     }
-    parts[s] = {};
+  };
+  // By column, each into memory that nobody cleared before.
+  parallel.run(kTraits + 2, [&](std::size_t column) {
+    switch (column) {
+      case 0:
+        return gather(all.learner, [](TraitColumns& part) -> auto& { return part.learner; });
+      case 1:
+        return gather(all.clusterable,
+                      [](TraitColumns& part) -> auto& { return part.clusterable; });
+      default:
+        return gather(all.trait[column - 2],
+                      [&](TraitColumns& part) -> auto& { return part.trait[column - 2]; });
+    }
   });
   return all;
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 
 #include "learners/fast_math.h"
 
@@ -21,43 +22,63 @@ const std::array<double, 256> kAdoptionRates = [] {
   return r;
 }();
 
-/// What is left of v after so many weeks.
-const std::array<double, kWindowWeeks + 1> kKept = [] {
-  std::array<double, kWindowWeeks + 1> kept;
-  kept[0] = 1;
-  for (std::size_t i = 1; i < kept.size(); ++i) kept[i] = kept[i - 1] * (1 - kVelocitySmoothing);
-  return kept;
+/// What the rate of a week adds to v, by its age: T's own week and those beyond the window nothing.
+constexpr std::size_t kAges = 2 * kWindowWeeks + 1;
+const std::array<double, kAges> kParts = [] {
+  std::array<double, kAges> parts{};
+  double kept = 1;
+  for (std::size_t age = 1; age < kWindowWeeks; ++age) {
+    parts[age] = kVelocitySmoothing * kept;
+    kept *= 1 - kVelocitySmoothing;
+  }
+  return parts;
+}();
+
+/// The same of the first week, which v begins with.
+const std::array<double, kWindowWeeks> kFirstParts = [] {
+  std::array<double, kWindowWeeks> parts{1};
+  double kept = 1;
+  for (std::size_t age = 1; age < kWindowWeeks; ++age) {
+    parts[age] = kept;
+    kept *= 1 - kVelocitySmoothing;
+  }
+  return parts;
 }();
 
 /// One bit a slot of the ring in which something was adopted.
 std::uint32_t adopting_weeks(const Row& row) {
-  static_assert(sizeof row.adopted == 26);
-  const __m128i zero = _mm_setzero_si128();
-  const auto idle = [&](std::size_t from) {
+  // Whole words, as a row is copied: a load that lies across two of them would wait for both.
+  constexpr std::size_t kFrom = offsetof(Row, adopted) / 8;
+  constexpr unsigned kBefore = offsetof(Row, adopted) % 8;
+  static_assert(kFrom + 4 == kRowWords && kBefore + sizeof row.adopted <= 32);
+  const auto* words = reinterpret_cast<const RowWord*>(&row) + kFrom;
+  const auto idle = [](std::uint64_t low, std::uint64_t high) {
     const __m128i sixteen =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(row.adopted.data() + from));
-    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, zero)));
+        _mm_set_epi64x(static_cast<std::int64_t>(high), static_cast<std::int64_t>(low));
+    return static_cast<std::uint32_t>(
+        _mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_setzero_si128())));
   };
-  // Two overlapping halves: 0..15 and 10..25.
-  return (~idle(0) & 0xffffu) | (~idle(10) & 0xffffu) << 10;
+  const std::uint32_t busy = ~(idle(words[0], words[1]) | idle(words[2], words[3]) << 16);
+  return busy >> kBefore & ((1u << kWindowWeeks) - 1);
 }
 
 // v = 0.3 r + 0.7 v, week after week, is a sum of rates with weights known beforehand, and most
 // weeks adopt nothing: only the others are visited.
 double velocity(const Row& row, std::int32_t week) {
-  const std::int32_t oldest = std::min(kWindowWeeks - 1, week - row.first_week);
-  const std::int32_t newest = oldest >= 1 ? 1 : 0;
+  const auto last_slot = static_cast<std::int32_t>(ring(row.last_week));
+  const std::int32_t idle = week - row.last_week;
   double v = 0;
   for (std::uint32_t weeks = adopting_weeks(row); weeks != 0; weeks &= weeks - 1) {
-    const auto slot = static_cast<std::size_t>(std::countr_zero(weeks));
-    const auto since_last =
-        static_cast<std::int32_t>((ring(row.last_week) + kWindowWeeks - slot) % kWindowWeeks);
-    const std::int32_t age = week - row.last_week + since_last;
-    if (age < newest || age > oldest) continue;
-    const double part = age == oldest ? 1 : kVelocitySmoothing;
-    v += part * kKept[static_cast<std::size_t>(age - newest)] * kAdoptionRates[row.adopted[slot]];
+    const std::int32_t slot = std::countr_zero(weeks);
+    const std::int32_t before_last = last_slot - slot + (slot > last_slot ? kWindowWeeks : 0);
+    const std::size_t age = std::min(static_cast<std::uint32_t>(idle + before_last),
+                                     static_cast<std::uint32_t>(kAges - 1));
+    v += kParts[age] * kAdoptionRates[row.adopted[static_cast<std::size_t>(slot)]];
   }
-  return v;
+  const std::int32_t oldest = std::min(kWindowWeeks - 1, week - row.first_week);
+  if (oldest < 0) return v;  // asked for an instant before the first practice
+  const auto age = static_cast<std::size_t>(oldest);
+  return v + (kFirstParts[age] - kParts[age]) * kAdoptionRates[row.adopted[ring(week - oldest)]];
 }
 
 }  // namespace

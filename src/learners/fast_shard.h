@@ -133,6 +133,11 @@ class Shard {
   Row& row(std::uint32_t index) const {
     return reinterpret_cast<Row*>(rows_.at(index / kRowsPerChunk))[index % kRowsPerChunk];
   }
+  void prefetch_row_to_read(std::uint32_t index) const {
+    const char* bytes = reinterpret_cast<const char*>(&row(index));
+    __builtin_prefetch(bytes);
+    __builtin_prefetch(bytes + 64);
+  }
   std::string_view name(std::uint32_t index) const {
     const Name& stored = name_slot(index);
     return stored.is_long() ? long_names_[stored.number()] : stored.view();
