@@ -267,7 +267,9 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
     for (std::size_t t = 0; t < all_told.size(); ++t) {
       const Told& told = all_told[t];
       if (t + kLookahead < all_told.size()) {
-        shard.prefetch_row(rows[all_told[t + kLookahead].learner]);
+        const Told& later = all_told[t + kLookahead];
+        shard.prefetch_row(rows[later.learner]);
+        __builtin_prefetch(p.attributes.data() + later.first);
       }
       for (const auto& [key, value] : std::span(p.attributes).subspan(told.first, told.count)) {
         shard.set_attribute(rows[told.learner],
