@@ -221,8 +221,7 @@ void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
     Filed filed;
     filed.time =
         static_cast<std::uint64_t>(time[event] - since_1900) / Sixteenths::kUs & Filed::kTimeMax;
-    filed.type = static_cast<std::uint64_t>(type) & 7;
-    filed.acted = batch.acted_on(event);
+    filed.kind = Filed::kind_of(type, batch.acted_on(event)) & (Filed::kKinds - 1);
     filed.domain = our_domain[practice ? domain[event] : 0] & Filed::kDomainsMax;
     filed.capability = our_capability[practice ? capability[event] : 0];
     filed.learner = w & kPlaceMask;

@@ -17,6 +17,25 @@ constexpr std::uint32_t kAdded = 0x8000;  // places from here are those of a she
 // 1900 to 1970; the model takes no earlier time.
 constexpr std::int32_t kDaysBefore1970 = 25'567;
 
+/// What an event adds, by its kind: to practice, feedback received, feedback acted on; 16 bits
+/// each.
+constexpr auto kAdds = [] {
+  std::array<std::uint64_t, Filed::kKinds> adds{};
+  for (const bool acted_on : {false, true}) {
+    adds[Filed::kind_of(EventType::kPractice, acted_on)] = 1;
+    adds[Filed::kind_of(EventType::kFeedback, acted_on)] =
+        (std::uint64_t{1} << 16) | (std::uint64_t{acted_on} << 32);
+  }
+  return adds;
+}();
+
+/// week_of_day() without a branch, so that it is computed for several days at once.
+std::int32_t week_of_any_day(std::int32_t day) {
+  constexpr std::int32_t kWeeks = 4'096;  // before 1970, more than there are
+  static_assert(7 * kWeeks > kDaysBefore1970);
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(day + 3 + 7 * kWeeks) / 7) - kWeeks;
+}
+
 double domain_to_retention(double w) {
   // exp(0.05 x) from exp(0.01 x): one exponential an event instead of two, 5 ulp off at most.
   static_assert(kRetentionDecayPerDay == 5 * kDomainDecayPerDay);
@@ -39,6 +58,12 @@ double times_log2(double w) {
   // Weights that decayed to nothing take the long way, where a subnormal is no trap.
   if (w > 1e-300) return w * fast_log2(w);
   return w > 0 ? w * std::log2(w) : 0;
+}
+
+std::uint32_t largest_of(const FoldSheet::Column<std::uint32_t>& column, std::size_t n) {
+  std::uint32_t largest = 0;
+  for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, column[i]);
+  return largest;
 }
 
 std::int16_t epoch_of(std::int32_t day) {
@@ -98,7 +123,7 @@ void Shard::fold_learner(std::span<const Filed> events, FoldSheet& sheet) {
     const auto part = events.subspan(begin, std::min(FoldSheet::kEvents, events.size() - begin));
     read_times(next, part, sheet);
     if (part.size() < kTogether || !practise_together(next, sheet)) {
-      for (const Practice& p : sheet.practised()) practise(next, p);
+      for (std::size_t i = 0; i < sheet.practised; ++i) practise(next, sheet.practice(i));
     }
   }
   // From the weights and not along the way, so that it is the same bits however the events were
@@ -111,7 +136,8 @@ void Shard::fold_learner(std::span<const Filed> events, FoldSheet& sheet) {
 void Shard::read_times(Row& row, std::span<const Filed> events, FoldSheet& sheet) {
   std::array<std::int32_t, FoldSheet::kEvents> days;
   std::int32_t first = INT32_MAX, last = INT32_MIN;
-  std::uint32_t practised = 0, received = 0, acted_on = 0;
+  std::uint64_t added = 0;
+  std::size_t practised = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const Filed& event = events[i];
     const std::uint64_t whole = event.time / Sixteenths::kPerDay;
@@ -120,19 +146,17 @@ void Shard::read_times(Row& row, std::span<const Filed> events, FoldSheet& sheet
     first = std::min(first, day);
     last = std::max(last, day);
     // Written in any case, counted if it is practice: which one is, no branch predictor knows.
-    Practice& p = sheet.practices[practised];
-    p.day = day;
-    p.within = static_cast<std::int32_t>(event.time - whole * Sixteenths::kPerDay);
-    p.capability = event.capability;
-    p.domain = static_cast<std::uint32_t>(event.domain);
-    practised += event.event_type() == EventType::kPractice ? 1 : 0;
-    const std::uint32_t feedback = event.event_type() == EventType::kFeedback ? 1 : 0;
-    received += feedback;
-    acted_on += feedback & static_cast<std::uint32_t>(event.acted);
+    sheet.day[practised] = day;
+    sheet.within[practised] = static_cast<std::int32_t>(event.time - whole * Sixteenths::kPerDay);
+    sheet.capability[practised] = event.capability;
+    sheet.domain[practised] = static_cast<std::uint32_t>(event.domain);
+    const std::uint64_t adds = kAdds[event.kind];
+    added += adds;
+    practised += adds & 1;
   }
-  sheet.practices_count = practised;
-  row.received += received;
-  row.acted_on += acted_on;
+  sheet.practised = practised;
+  row.received += static_cast<std::uint32_t>(added >> 16) & 0xffff;
+  row.acted_on += static_cast<std::uint32_t>(added >> 32);
   if (row.first_day == Row::kNoDay) {
     row.first_day = first;
     row.last_day = last;
@@ -253,34 +277,40 @@ void Shard::sum_domains(Row& row) const {
 // False, and nothing done, where that would not be the same: events of another epoch than the
 // learner's, a week's counter that could overflow.
 bool Shard::practise_together(Row& row, FoldSheet& sheet) {
-  const std::span<Practice> practised = sheet.practised();
-  if (practised.empty()) return true;
-  const std::int16_t epoch = row.practice == 0 ? epoch_of(practised.front().day) : row.epoch;
+  const std::size_t n = sheet.practised;
+  if (n == 0) return true;
+  const std::int16_t epoch = row.practice == 0 ? epoch_of(sheet.day[0]) : row.epoch;
   const std::int32_t epoch_day = std::int32_t{epoch} * Row::kEpochDays;
-  bool same_epoch = true;
-  for (const Practice& p : practised) {
-    same_epoch &= static_cast<std::uint32_t>(p.day - epoch_day) < Row::kEpochDays;
-  }
+  static_assert((Row::kEpochDays & (Row::kEpochDays - 1)) == 0);
+  std::uint32_t days = 0;  // all below a power of two, if their bits are
+  for (std::size_t i = 0; i < n; ++i) days |= static_cast<std::uint32_t>(sheet.day[i] - epoch_day);
   constexpr std::uint8_t kAdoptedMax = 254 - FoldSheet::kEvents;
   std::uint8_t adopted = 0;
   for (const std::uint8_t week : row.adopted) adopted = std::max(adopted, week);
-  if (!same_epoch || adopted > kAdoptedMax) return false;
+  if (days >= Row::kEpochDays || adopted > kAdoptedMax) return false;
 
+  static_assert(detail::kDecayDays == Row::kEpochDays);
+  for (std::size_t i = 0; i < n; ++i) {
+    sheet.weight[i] = detail::kDecayTable[static_cast<std::uint32_t>(sheet.day[i] - epoch_day)];
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    sheet.weight[i] *= decay_within_day(sheet.within[i] * Sixteenths::kDays);
+    sheet.use_weight[i] = domain_to_retention(sheet.weight[i]);
+  }
   std::int32_t first_week = INT32_MAX, last_week = INT32_MIN, newest = INT32_MIN;
-  for (Practice& p : practised) {
-    const std::int32_t day = p.day - epoch_day;
-    p.when = day * static_cast<std::int32_t>(Sixteenths::kPerDay) + p.within;
-    p.weight = domain_decay(day, p.within * Sixteenths::kDays);
-    p.week = week_of_day(p.day);
-    first_week = std::min(first_week, p.week);
-    last_week = std::max(last_week, p.week);
-    newest = std::max(newest, p.when);
+  for (std::size_t i = 0; i < n; ++i) {
+    sheet.when[i] = (sheet.day[i] - epoch_day) * static_cast<std::int32_t>(Sixteenths::kPerDay) +
+                    sheet.within[i];
+    sheet.week[i] = week_of_any_day(sheet.day[i]);
+    first_week = std::min(first_week, sheet.week[i]);
+    last_week = std::max(last_week, sheet.week[i]);
+    newest = std::max(newest, sheet.when[i]);
   }
   if (row.practice == 0) {
-    begin_practice(row, epoch, practised.front().week);
+    begin_practice(row, epoch, sheet.week[0]);
     row.newest = newest;
   }
-  row.practice += static_cast<std::uint32_t>(practised.size());
+  row.practice += static_cast<std::uint32_t>(n);
   row.first_week = std::min(row.first_week, static_cast<std::int16_t>(first_week));
   // To the end at once: a first use that would be forgotten on the way is not entered at all.
   advance_week(row, last_week);
@@ -291,16 +321,14 @@ bool Shard::practise_together(Row& row, FoldSheet& sheet) {
 }
 
 void Shard::use_together(Row& row, FoldSheet& sheet) {
-  const std::span<const Practice> practised = sheet.practised();
+  const std::size_t n = sheet.practised;
   KeyedBlock used = capabilities(row);
   FoldSheet::Places& places = sheet.capabilities;
   places.resize(kPlaces);
-  std::uint32_t largest = 0;
-  for (const Practice& p : practised) largest = std::max(largest, p.capability);
-  if (largest > Capabilities::kNarrowMax ||
-      !Capabilities::tell_places(blocks_, used, 4 * practised.size(), places)) {
-    for (const Practice& p : practised) {
-      use(row, p.capability, p.when, p.week, domain_to_retention(p.weight));
+  if (largest_of(sheet.capability, n) > Capabilities::kNarrowMax ||
+      !Capabilities::tell_places(blocks_, used, 4 * n, places)) {
+    for (std::size_t i = 0; i < n; ++i) {
+      use(row, sheet.capability[i], sheet.when[i], sheet.week[i], sheet.use_weight[i]);
     }
     return;
   }
@@ -309,21 +337,30 @@ void Shard::use_together(Row& row, FoldSheet& sheet) {
   std::array<std::int32_t, FoldSheet::kEvents> new_first;
   std::uint32_t added = 0;
   const std::int32_t forgotten = row.last_week - kWindowWeeks;
-  for (const Practice& p : practised) {
-    std::uint16_t& place = places[p.capability];
+  // Not in the row: a sum that is stored at each step waits for the step before.
+  double use_weight = row.use_weight, first_use_weight = row.first_use_weight;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t capability = sheet.capability[i];
+    const std::int32_t when = sheet.when[i], week = sheet.week[i];
+    std::uint16_t& place = places[capability];
     const std::uint32_t fresh = place == 0 ? 1 : 0;
-    new_key[added] = static_cast<std::uint16_t>(p.capability);
-    new_first[added] = p.when;
+    new_key[added] = static_cast<std::uint16_t>(capability);
+    new_first[added] = when;
     place = fresh != 0 ? static_cast<std::uint16_t>(kAdded + added) : place;
     added += fresh;
     std::int32_t& first = place >= kAdded ? new_first[place - kAdded] : known[place - 1];
-    const double weight = domain_to_retention(p.weight);
-    row.use_weight += weight;
-    row.first_use_weight += fresh != 0 ? weight : 0.0;
-    row.adopted[ring(p.week)] += static_cast<std::uint8_t>(fresh & (p.week > forgotten ? 1u : 0u));
-    if (p.when < first) [[unlikely]]
-      earlier_use(row, first, p.when, p.week, weight);
+    const double weight = sheet.use_weight[i];
+    use_weight += weight;
+    first_use_weight += fresh != 0 ? weight : 0.0;
+    row.adopted[ring(week)] += static_cast<std::uint8_t>(fresh & (week > forgotten ? 1u : 0u));
+    if (when < first) [[unlikely]] {
+      row.first_use_weight = first_use_weight;
+      earlier_use(row, first, when, week, weight);
+      first_use_weight = row.first_use_weight;
+    }
   }
+  row.use_weight = use_weight;
+  row.first_use_weight = first_use_weight;
   Capabilities::forget_places(blocks_, used, places);
   for (std::uint32_t i = 0; i < added; ++i) places[new_key[i]] = 0;
   Capabilities::append(blocks_, used, std::span(new_key).first(added), new_first.data());
@@ -331,23 +368,21 @@ void Shard::use_together(Row& row, FoldSheet& sheet) {
 }
 
 void Shard::weigh_together(Row& row, FoldSheet& sheet) {
-  const std::span<const Practice> practised = sheet.practised();
+  const std::size_t n = sheet.practised;
   KeyedBlock seen = domains(row);
   FoldSheet::Places& places = sheet.domains;
   places.resize(kPlaces);
-  std::uint32_t largest = 0;
-  for (const Practice& p : practised) largest = std::max(largest, p.domain);
   const auto one_by_one = [&] {
-    for (const Practice& p : practised) weigh(row, p.domain, p.weight);
+    for (std::size_t i = 0; i < n; ++i) weigh(row, sheet.domain[i], sheet.weight[i]);
   };
-  if (largest > Domains::kNarrowMax || seen.count > kDomainsSummed ||
-      !Domains::tell_places(blocks_, seen, 4 * practised.size(), places)) {
+  if (largest_of(sheet.domain, n) > Domains::kNarrowMax || seen.count > kDomainsSummed ||
+      !Domains::tell_places(blocks_, seen, 4 * n, places)) {
     return one_by_one();
   }
   std::array<std::uint16_t, FoldSheet::kEvents> new_key, at;
   std::uint32_t added = 0;
-  for (std::size_t i = 0; i < practised.size(); ++i) {
-    const std::uint32_t domain = practised[i].domain;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t domain = sheet.domain[i];
     std::uint16_t& place = places[domain];
     const std::uint32_t fresh = place == 0 ? 1 : 0;
     new_key[added] = static_cast<std::uint16_t>(domain);
@@ -361,12 +396,16 @@ void Shard::weigh_together(Row& row, FoldSheet& sheet) {
   double* const known = Domains::values(blocks_, seen);
   std::array<double, FoldSheet::kEvents> new_weight;
   std::fill_n(new_weight.begin(), added, 0.0);
-  for (std::size_t i = 0; i < practised.size(); ++i) {
+  double domain_weight = row.domain_weight, domain_weight_max = row.domain_weight_max;
+  for (std::size_t i = 0; i < n; ++i) {
     double& total = at[i] >= kAdded ? new_weight[at[i] - kAdded] : known[at[i] - 1];
-    total += practised[i].weight;
-    row.domain_weight += practised[i].weight;
-    row.domain_weight_max = std::max(row.domain_weight_max, total);
+    const double now = total + sheet.weight[i];
+    total = now;
+    domain_weight += sheet.weight[i];
+    domain_weight_max = std::max(domain_weight_max, now);
   }
+  row.domain_weight = domain_weight;
+  row.domain_weight_max = domain_weight_max;
   Domains::append(blocks_, seen, std::span(new_key).first(added), new_weight.data());
   set_domains(row, seen);
 }

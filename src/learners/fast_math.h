@@ -57,21 +57,24 @@ inline double fast_log2(double w) {
   return static_cast<double>(exponent) + bin.log2 + series * kLog2E;
 }
 
-/// exp(kDomainDecayPerDay * x) for x = `day` + `fraction` days, 0 <= fraction < 1.
-///
-/// A table for whole days 0..1023, the exponential series to z^5 for the rest (z < 0.01, the first
-/// term left out is below 2e-15). Days outside the table, of late events, go to libm.
-inline double domain_decay(std::int64_t day, double fraction) {
-  if (day < 0 || day >= static_cast<std::int64_t>(detail::kDecayDays)) {
-    return std::exp(kDomainDecayPerDay * (static_cast<double>(day) + fraction));
-  }
+/// exp(kDomainDecayPerDay * fraction) for a part of a day, 0 <= fraction < 1, by the exponential
+/// series to z^5 (z < 0.01, the first term left out is below 2e-15).
+inline double decay_within_day(double fraction) {
   const double z = kDomainDecayPerDay * fraction;
   // No division: each would take longer than all the rest.
   // In pairs, which need not wait for each other (Estrin's scheme).
   const double square = z * z;
-  const double series =
-      (1 + z) + square * ((1.0 / 2 + z * (1.0 / 6)) + square * (1.0 / 24 + z * (1.0 / 120)));
-  return detail::kDecayTable[static_cast<std::size_t>(day)] * series;
+  return (1 + z) + square * ((1.0 / 2 + z * (1.0 / 6)) + square * (1.0 / 24 + z * (1.0 / 120)));
+}
+
+/// exp(kDomainDecayPerDay * x) for x = `day` + `fraction` days, 0 <= fraction < 1.
+///
+/// A table for whole days 0..1023. Days outside it, of late events, go to libm.
+inline double domain_decay(std::int64_t day, double fraction) {
+  if (day < 0 || day >= static_cast<std::int64_t>(detail::kDecayDays)) {
+    return std::exp(kDomainDecayPerDay * (static_cast<double>(day) + fraction));
+  }
+  return detail::kDecayTable[static_cast<std::size_t>(day)] * decay_within_day(fraction);
 }
 
 }  // namespace covey::learners

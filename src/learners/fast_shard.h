@@ -22,13 +22,16 @@ namespace covey::learners {
 /// order than they lie in would cost a cache miss each, and sorting moves every byte.
 struct Filed {
   std::uint64_t time : 38;  ///< sixteenths of a second since 1900
-  std::uint64_t type : 3;   ///< events::EventType
-  std::uint64_t acted : 1;  ///< on feedback
+  std::uint64_t kind : 4;   ///< kind_of() it
   std::uint64_t domain : 22;
   std::uint32_t capability;  ///< the engine's number
   std::uint32_t learner;     ///< the batch's number within the shard, later the row
 
-  events::EventType event_type() const { return static_cast<events::EventType>(type); }
+  static constexpr std::uint64_t kKinds = 16;
+  /// `acted_on` counts on feedback alone.
+  static constexpr std::uint64_t kind_of(events::EventType type, bool acted_on) {
+    return static_cast<std::uint64_t>(type) | (acted_on ? 8u : 0u);
+  }
   static constexpr std::uint64_t kTimeMax = (std::uint64_t{1} << 38) - 1;  ///< in the year 2444
   static constexpr std::uint32_t kDomainsMax = (1u << 22) - 1;
 };
@@ -97,23 +100,29 @@ struct Practice {
   std::int32_t day = 0;     ///< since 1970
   std::int32_t within = 0;  ///< sixteenths since the day's begin
   std::uint32_t capability = 0, domain = 0;
-  // Of those folded together:
-  std::int32_t when = 0, week = 0;  ///< sixteenths since the epoch's start
-  double weight = 0;                ///< of the domain
 };
 
-/// What a thread needs while it folds, from learner to learner.
+/// What a thread needs while it folds, from learner to learner: practice events of one learner in
+/// the order they came, as columns, so that what is the same for all is computed for several at
+/// once.
 struct FoldSheet {
   static constexpr std::size_t kEvents = 64;  ///< of one learner at once
-  using Places = std::vector<std::uint16_t>;  ///< by narrow key; 0: none
-  std::array<Practice, kEvents + 1> practices;
-  std::size_t practices_count = 0;
-  Places capabilities, domains;  ///< empty until first needed
+  template <typename T>
+  using Column = std::array<T, kEvents + 1>;  // one is written before it is known to count
+  Column<std::int32_t> day, within;
+  Column<std::uint32_t> capability, domain;
+  std::size_t practised = 0;
+  // Of those folded together:
+  Column<std::int32_t> when, week;  ///< sixteenths since the epoch's start
+  Column<double> weight, use_weight;
 
+  using Places = std::vector<std::uint16_t>;  ///< by narrow key; 0: none
+  Places capabilities, domains;               ///< empty until first needed
+
+  Practice practice(std::size_t i) const { return {day[i], within[i], capability[i], domain[i]}; }
   std::size_t bytes() const {
     return (capabilities.capacity() + domains.capacity()) * sizeof(capabilities[0]);
   }
-  std::span<Practice> practised() { return std::span(practices).first(practices_count); }
 };
 
 /// Learners or events whose cache misses are overlapped.
