@@ -7,27 +7,29 @@
 
 namespace covey {
 
-/// Zeroed memory straight from the kernel, in huge pages where it is large and the kernel has some:
-/// half a gigabyte that is read here and there costs a miss of the address cache at each read
-/// otherwise, and each 4 KiB of it a fault when first written.
-class Mapping {
+/// Memory in huge pages where it is large and the kernel has some: half a gigabyte that is read
+/// here and there costs a miss of the address cache at each read otherwise, and each 4 KiB of it a
+/// fault when first written. It is the program's allocator's, which may keep what is freed, and
+/// holds anything: on a virtual machine a page fresh from the kernel took a nanosecond for each
+/// byte.
+class Pages {
  public:
-  Mapping() = default;
-  /// Throws std::bad_alloc. The memory is aligned to a page, from kHugePage bytes on to a huge one.
-  explicit Mapping(std::size_t bytes);
-  Mapping(Mapping&& other) noexcept
+  Pages() = default;
+  /// Throws std::bad_alloc. The memory is aligned to a page, from kHuge bytes on to a huge one.
+  explicit Pages(std::size_t bytes);
+  Pages(Pages&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  Mapping& operator=(Mapping&& other) noexcept {
+  Pages& operator=(Pages&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
-  ~Mapping();
+  ~Pages();
 
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
 
-  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  static constexpr std::size_t kHuge = std::size_t{2} << 20;
 
  private:
   std::byte* data_ = nullptr;
@@ -43,16 +45,16 @@ class Room {
  public:
   /// `count` of them, holding anything. What was taken before is gone.
   std::span<T> take(std::size_t count) {
-    if (count * sizeof(T) > mapping_.size()) {
-      mapping_ = Mapping();  // first, so that both are never held
-      mapping_ = Mapping(count * sizeof(T));
+    if (count * sizeof(T) > pages_.size()) {
+      pages_ = Pages();  // first, so that both are never held
+      pages_ = Pages(count * sizeof(T));
     }
-    return {reinterpret_cast<T*>(mapping_.data()), count};
+    return {reinterpret_cast<T*>(pages_.data()), count};
   }
-  std::size_t bytes() const { return mapping_.size(); }
+  std::size_t bytes() const { return pages_.size(); }
 
  private:
-  Mapping mapping_;
+  Pages pages_;
 };
 
 }  // namespace covey

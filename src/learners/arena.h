@@ -23,6 +23,19 @@ class Slabs {
   /// Zeroed, at 64 bytes. Throws std::bad_alloc.
   std::byte* take(std::size_t bytes) {
     bytes = (bytes + 63) / 64 * 64;
+    std::byte* const taken = cut(bytes);
+    std::memset(taken, 0, bytes);
+    return taken;
+  }
+  /// Bytes that nobody has taken.
+  std::size_t spare() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_ - taken_;
+  }
+
+ private:
+  static constexpr std::size_t kSlab = Pages::kHuge;
+  std::byte* cut(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     taken_ += bytes;
     if (bytes > kSlab / 4) return add(bytes);  // of its own: nothing is wasted
@@ -33,20 +46,12 @@ class Slabs {
     left_ -= bytes;
     return std::exchange(next_, next_ + bytes);
   }
-  /// Bytes that nobody has taken.
-  std::size_t spare() const {
-    const std::lock_guard lock(mutex_);
-    return bytes_ - taken_;
-  }
-
- private:
-  static constexpr std::size_t kSlab = Mapping::kHugePage;
   std::byte* add(std::size_t bytes) {
     bytes_ += slabs_.emplace_back(bytes).size();
     return slabs_.back().data();
   }
   mutable std::mutex mutex_;
-  std::vector<Mapping> slabs_;
+  std::vector<Pages> slabs_;
   std::byte* next_ = nullptr;
   std::size_t left_ = 0, bytes_ = 0, taken_ = 0;
 };

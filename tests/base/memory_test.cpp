@@ -10,30 +10,25 @@
 namespace covey {
 namespace {
 
-// Goal: zeroed, writable to the last byte, and large ones where huge pages can lie.
-TEST(Mapping, IsZeroedAndAligned) {
-  for (const std::size_t bytes :
-       {std::size_t{1}, std::size_t{4096}, Mapping::kHugePage - 1, Mapping::kHugePage,
-        Mapping::kHugePage + 1, 5 * Mapping::kHugePage}) {
-    const Mapping mapping(bytes);
-    ASSERT_GE(mapping.size(), bytes);
-    EXPECT_TRUE(std::all_of(mapping.data(), mapping.data() + mapping.size(), [](std::byte b) {
-      return b == std::byte{0};
-    })) << bytes;
-    std::fill_n(mapping.data(), mapping.size(), std::byte{0xff});
-    if (bytes >= Mapping::kHugePage) {
-      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(mapping.data()) % Mapping::kHugePage, 0u);
-    }
+// Goal: writable to the last byte, and large ones where huge pages can lie.
+TEST(Pages, AreAligned) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{4096}, Pages::kHuge - 1, Pages::kHuge,
+                                  Pages::kHuge + 1, 5 * Pages::kHuge}) {
+    const Pages pages(bytes);
+    ASSERT_GE(pages.size(), bytes);
+    std::fill_n(pages.data(), pages.size(), std::byte{0xff});
+    const std::size_t page = bytes >= Pages::kHuge ? Pages::kHuge : 4096;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(pages.data()) % page, 0u) << bytes;
   }
-  EXPECT_EQ(Mapping(0).data(), nullptr);
+  EXPECT_EQ(Pages(0).data(), nullptr);
 }
 
-TEST(Mapping, MovesItsMemory) {
-  Mapping first(100);
+TEST(Pages, MoveTheirMemory) {
+  Pages first(100);
   std::byte* const data = first.data();
-  Mapping second(std::move(first));
+  Pages second(std::move(first));
   EXPECT_EQ(second.data(), data);
-  Mapping third;
+  Pages third;
   third = std::move(second);
   EXPECT_EQ(third.data(), data);
 }
