@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-LEARNERS = 50_000
+LEARNERS = 50_000  # half of them there from the start, the others while they are asked for
 STEADY = ["--for", "40s", "--rate", "500", "--ingest", "20000", "--cohorts", "20", "--discover", "1"]
 OVERLOAD = ["--for", "25s", "--rate", "max", "--ingest", "max", "--cohorts", "20", "--discover", "2"]
 READY_S = 60
@@ -56,9 +56,9 @@ def main():
         sys.exit(__doc__)
     sanitized, covey = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="covey-races.") as folder:
-        say(f"{LEARNERS:,} learners")
+        say(f"{LEARNERS // 2:,} learners")
         events = f"{folder}/events.ndjson"
-        simulate = ["simulate", "--learners", str(LEARNERS), "--events-per-learner", "10", "--out", events]
+        simulate = ["simulate", "--learners", str(LEARNERS // 2), "--events-per-learner", "10", "--out", events]
         subprocess.run([covey, *simulate], check=True, stderr=subprocess.DEVNULL)
         subprocess.run([covey, "import", "--data", f"{folder}/store", "--format", "ndjson", events], check=True)
         service, address = serve(sanitized, folder)
