@@ -105,8 +105,8 @@ std::uint32_t pass_k(const float* const* x, std::size_t n, const Centers& center
     changed += assign_block<V, K>(x, begin, end, centers, label);
     add_groups<V, K>(x, begin, end, label, sums);
   }
-  // Said here: g++ leaves it out where link-time optimisation shows it a callee that needs none, and
-  // whatever runs next with registers half full of this takes up to four times as long.
+  // Said here: g++ leaves it out where link-time optimisation shows it a callee that needs none,
+  // and whatever runs next with registers half full of this takes up to four times as long.
   _mm256_zeroupper();
   return changed + assign_rest(x, whole, n, centers, K, label, sums);
 }

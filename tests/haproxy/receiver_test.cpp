@@ -333,8 +333,9 @@ TEST_F(ReceiverTest, AFloodCostsNoSlot) {
         Client stranger(path);
         stranger.send(bytes);
         flooded += bytes.size();
-        // A sanitizer slows the receiver and not the kernel: thousands would wait to be accepted, and
-        // the balancer behind them for longer than a slot's grace. There they wait to be closed.
+        // A sanitizer slows the receiver and not the kernel: thousands would wait to be accepted,
+        // and the balancer behind them for longer than a slot's grace. There they wait to be
+        // closed.
         if (kSanitized) stranger.ended();
         std::uint64_t most = open_max;
         const std::uint64_t now = receiver->counters().connections;
