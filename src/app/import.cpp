@@ -362,6 +362,7 @@ Result<Exit> import(const Options& options) {
   analyzer.stop();
   ingest.join();
   if (!receipt) {
+    if (analyzer.counters().accepted == 0) return std::unexpected(receipt.error());
     fmt::print(stderr,
                "covey: import stopped. Rows stored before this are safe; run the same "
                "command again and they are recognised.\n");

@@ -231,8 +231,9 @@ Result<Exit> load(Options options) {
   const std::uint64_t silent = all.count(load::Outcome::kRefused) + all.count(load::Outcome::kCut) +
                                all.count(load::Outcome::kTimedOut);
   if (all.finished() > 0 && all.finished() == silent) {
-    return fail(Errc::kFailed, fmt::format("{} answered none of {} requests", options.url,
-                                           grouped(all.finished())));
+    return fail(Errc::kFailed,
+                fmt::format("{} answered none of {} requests: does a service listen there?",
+                            options.url, grouped(all.finished())));
   }
   return Exit::kDone;
 }

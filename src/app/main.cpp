@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
       "Start here:\n"
       "  covey import --data store --format oulad data/oulad\n"
       "  covey discover --data store --as-of latest\n"
-      "  covey serve --data store --listen 127.0.0.1:8080\n"
+      "  covey serve --data store --as-of latest --listen 127.0.0.1:8080\n"
       "Exit codes: 0 done, 1 failed, 2 usage or bad input, 3 a gate or check said no.");
   Run run;
   add_import(cli, run);

@@ -68,6 +68,8 @@ Result<Address> parse_address(const std::string& text) {
 
 // Who asks comes first, then events that came, then discovery, which fills every core for a second.
 constexpr int kIngestBehind = 5;
+// Without practice for so long a learner has no traits (docs/traits.md).
+constexpr std::chrono::weeks kAllDormantAfter{learners::kWindowWeeks};
 constexpr int kBehind = 19;
 
 /// One thread for what takes long, so that look-ups never share theirs with it.
@@ -271,6 +273,14 @@ class Service {
     fmt::print(stderr, "ready: {} learners, engine {}, as of {}\n",
                grouped(analyzer_->engine().learners()), options_.store.engine,
                options_.store.as_of == "now" ? "now" : format_time(analyzer_->as_of()));
+    const std::int64_t newest_us = analyzer_->counters().newest_event_us;
+    const Time newest{std::chrono::microseconds(newest_us)};
+    if (newest_us != 0 && analyzer_->as_of() - newest > kAllDormantAfter) {
+      fmt::print(stderr,
+                 "note: the newest event is of {}, so every learner is dormant and there are no "
+                 "cohorts; --as-of latest answers as of then\n",
+                 format_time(newest));
+    }
     asio::post(*io_, [this] {
       rediscover_after(std::chrono::seconds(0));
       if (!experiments_.empty()) analyze_after(std::chrono::seconds(0));

@@ -285,7 +285,9 @@ Result<Exit> simulate(Options& options) {
 void add_simulate(CLI::App& app, Run& run) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "simulate", "Write the events of simulated learners, for trials and tests");
+      "simulate",
+      "Write the events of simulated learners, for trials and tests; like real ones with "
+      "--preset oulad");
   auto& spec = options->spec;
   options->learners_given =
       command->add_option("--learners", spec.learners, "How many; 40,000 with --experiment")

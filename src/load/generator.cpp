@@ -69,7 +69,9 @@ std::vector<std::string> Settings::validate() const {
   }
   const bool named = path.find("{learner}") != path.npos || expect.find("{learner}") != expect.npos;
   if (lane(Kind::kLookUp).used() && named && !learners.any()) {
-    faults.emplace_back("learners are missing: a file with an id a line, or a simulated number");
+    faults.emplace_back(
+        "learners are missing: a file with an id a line (--learners), or a number of simulated "
+        "ones (--population)");
   }
   if (lane(Kind::kIngest).used()) {
     for (const std::string& fault : batches.population.validate()) faults.push_back(fault);
