@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs the service under ThreadSanitizer and a mixed load, then twice and more of what it sustains.
+"""Runs the service under ThreadSanitizer and a mixed load, then all it can take.
 
   tools/races.py SANITIZED_COVEY COVEY
 
 COVEY makes the events and the load: learners looked up, events coming in, cohorts asked for, discoveries
 one after another, with a snapshot every few seconds and a small queue, so that events are refused. Exit
-code 1 when ThreadSanitizer saw a race, the service ended badly, or the load met what it should not.
+code 1 when ThreadSanitizer saw a race, or the service or the load ended badly.
 """
 
 import os
@@ -21,6 +21,7 @@ LEARNERS = 50_000  # half of them there from the start, the others while they ar
 STEADY = ["--for", "40s", "--rate", "500", "--ingest", "20000", "--cohorts", "20", "--discover", "1"]
 OVERLOAD = ["--for", "25s", "--rate", "max", "--ingest", "max", "--cohorts", "20", "--discover", "2"]
 READY_S = 60
+STOP_S = 120
 
 
 def say(text):
@@ -72,7 +73,11 @@ def main():
                 break
         if service.poll() is None:
             service.send_signal(signal.SIGTERM)
-        code = service.wait(timeout=120)
+        try:
+            code = service.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            service.kill()
+            code = f"a kill, {STOP_S} s after it was asked to stop"
         races = sorted(pathlib.Path(folder).glob("race.*"))
         for race in races:
             print(race.read_text())
