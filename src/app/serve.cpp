@@ -22,6 +22,7 @@
 #include "experiment/report.h"
 #include "experiment/wording.h"
 #include "http/server.h"
+#include "learners/traits.h"
 #include "service/drill.h"
 #include "service/routes/api.h"
 
@@ -68,9 +69,9 @@ Result<Address> parse_address(const std::string& text) {
 
 // Who asks comes first, then events that came, then discovery, which fills every core for a second.
 constexpr int kIngestBehind = 5;
+constexpr int kBehind = 19;
 // Without practice for so long a learner has no traits (docs/traits.md).
 constexpr std::chrono::weeks kAllDormantAfter{learners::kWindowWeeks};
-constexpr int kBehind = 19;
 
 /// One thread for what takes long, so that look-ups never share theirs with it.
 class Background {
