@@ -15,6 +15,11 @@ using std::chrono::nanoseconds;
 
 constexpr std::chrono::seconds kAgainAfter{2};
 constexpr std::size_t kPreflightSample = 20;
+/// The longest wait for them.
+constexpr nanoseconds kForLearners = std::chrono::seconds(10);
+/// How long nothing is looked at where nothing is due, and where a check waits.
+constexpr nanoseconds kLongest = std::chrono::seconds(1);
+constexpr nanoseconds kLookAgain = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -53,9 +58,23 @@ void Prober::sample(std::string_view learner, std::string_view segment) {
 void Prober::check(std::string stage, plan::Check check) {
   {
     const std::lock_guard lock(mutex_);
-    checks_.push_back({std::move(stage), check});
+    checks_.push_back({std::move(stage), check,
+                       clock_.now() + std::min(nanoseconds(plan_.window), kForLearners)});
   }
   wake_.notify_all();
+}
+
+std::optional<Prober::Asked> Prober::next_check(nanoseconds now) {
+  // A check that is asked for as the traffic begins, or just after a comparison took what there
+  // was, would find nobody to compare.
+  const auto ready = std::ranges::find_if(checks_, [&](const Asked& asked) {
+    return asked.check != plan::Check::kSameAnswers || samples_.size() >= kPreflightSample ||
+           now >= asked.until;
+  });
+  if (ready == checks_.end()) return std::nullopt;
+  Asked out = std::move(*ready);
+  checks_.erase(ready);
+  return out;
 }
 
 void Prober::stop() {
@@ -298,19 +317,20 @@ void Prober::run() {
   nanoseconds scrape_at = clock_.now(), compare_at = scrape_at;
   for (;;) {
     std::optional<Asked> asked;
+    bool waits = false;
     {
       std::unique_lock lock(mutex_);
       const nanoseconds now = clock_.now();
       const nanoseconds next = std::min(scrape_at, compare_at);
       if (next > now) {
-        wake_.wait_for(lock, std::min<nanoseconds>(next - now, std::chrono::seconds(1)),
-                       [this] { return stopping_ || !checks_.empty(); });
+        // Learners who come wake nobody, so a check that waits for them looks again by itself.
+        const nanoseconds longest = checks_.empty() ? kLongest : kLookAgain;
+        wake_.wait_for(lock, std::min(next - now, longest),
+                       [&] { return stopping_ || (asked = next_check(clock_.now())).has_value(); });
       }
       if (stopping_) return;
-      if (!checks_.empty()) {
-        asked = std::move(checks_.front());
-        checks_.pop_front();
-      }
+      if (!asked) asked = next_check(clock_.now());
+      waits = !checks_.empty();
     }
     if (asked) ports_.input(answer(*asked));
     const nanoseconds now = clock_.now();
@@ -319,7 +339,8 @@ void Prober::run() {
       scrape_at = std::max<nanoseconds>(scrape_at + plan_.slot, clock_.now());
     }
     if (each != nanoseconds::max() && now >= compare_at) {
-      compare_one();
+      // Who was served is left for the check that waits for them.
+      if (!waits) compare_one();
       compare_at = std::max(compare_at + each, clock_.now());
     }
     if (each == nanoseconds::max()) compare_at = nanoseconds::max();

@@ -57,6 +57,8 @@ class Prober {
   /// A learner who was served just now; id and segment encoded as in a URL, "-" where unknown. Most
   /// are dropped.
   void sample(std::string_view learner, std::string_view segment);
+  /// Answers by an input. same_answers waits until learners are served, at most the plan's
+  /// window and ten seconds.
   void check(std::string stage, plan::Check check);
   void run();
   void run_probe();
@@ -78,6 +80,7 @@ class Prober {
   struct Asked {
     std::string stage;
     plan::Check check;
+    std::chrono::nanoseconds until;  ///< what a check needs is waited for so long
   };
   /// Alike, different (with the sentence), or not to be told: one did not answer or knows no such
   /// learner.
@@ -92,6 +95,8 @@ class Prober {
   };
   Outcome compare(const Sample& sample, std::string& why);
   std::string segment_of(const Sample& sample) const;
+  /// The first check that need not wait any longer; nothing: none. Call with mutex_ held.
+  std::optional<Asked> next_check(std::chrono::nanoseconds now);
   void probe();
   void scrape();
   void compare_one();

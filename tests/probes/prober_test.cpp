@@ -68,7 +68,10 @@ struct ProberTest : ::testing::Test {
   std::unique_ptr<Prober> prober;
   std::thread thread, probe;
 
-  void SetUp() override { start(100); }
+  void SetUp() override {
+    plan.window = 1s;
+    start(100);
+  }
   void start(double compares_per_second) {
     plan.slot = 200ms;
     plan.segments = {"north", "the south"};
@@ -234,6 +237,25 @@ TEST_F(ProberTest, SameAnswersIsCheckedThoughNothingIsSampled) {
   const auto other = check(plan::Check::kSameAnswers);
   EXPECT_FALSE(other.ok);
   EXPECT_THAT(other.detail, HasSubstr("gone"));
+}
+
+// Goal: a check that is asked for before anybody was served waits for those who come, though they
+// are compared all the time.
+TEST_F(ProberTest, SameAnswersWaitsForLearners) {
+  stop();
+  plan.window = 60s;
+  start(100);
+  std::thread learners([&] {
+    std::this_thread::sleep_for(300ms);
+    for (int n = 0; n < 20; ++n) {
+      prober->sample("late" + std::to_string(n), "north");
+      std::this_thread::sleep_for(5ms);
+    }
+  });
+  const auto same = check(plan::Check::kSameAnswers);
+  learners.join();
+  EXPECT_TRUE(same.ok) << same.detail;
+  EXPECT_EQ(same.detail, "20 learners are answered alike");
 }
 
 }  // namespace

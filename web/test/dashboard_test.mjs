@@ -180,16 +180,18 @@ async function go(rig, browser) {
   // An incident, acknowledged and resolved.
   await rig.post('Vera', '/v1/rollout/incidents', { severity: 'high', title: 'learners report odd cohorts' })
   await Olga.goto(rig.control + '/#/incidents')
-  await Olga.getByText('learners report odd cohorts').waitFor()
+  // Others may be open beside it: what the machine itself found.
+  const incident = Olga.locator('.incident').filter({ hasText: 'learners report odd cohorts' })
+  await incident.waitFor()
   // The steps so far, with their times: opened, and who was called.
-  const steps = Olga.getByRole('listitem')
+  const steps = incident.getByRole('listitem')
   await steps.filter({ hasText: /^Called\s*\d\d:\d\d:\d\d\s*\S+/ }).first().waitFor()
   await browser.screenshot(Olga, 'incident-open')
-  await Olga.getByRole('button', { name: 'Acknowledge' }).click()
+  await incident.getByRole('button', { name: 'Acknowledge' }).click()
   await confirm(Olga, 'Acknowledge')
-  await Olga.getByText('by Olga').waitFor()
+  await incident.getByText('by Olga').waitFor()
   await eventually('it is acknowledged in the journal', () => journalSays(rig, 'acknowledge', 'Olga'))
-  await Olga.getByRole('button', { name: 'Resolve' }).click()
+  await incident.getByRole('button', { name: 'Resolve' }).click()
   await confirm(Olga, 'Resolve')
   await eventually('it is resolved', async () => (await rig.status()).incidents.every((i) => i.resolved))
 
