@@ -31,7 +31,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kChunk = std::size_t{4} << 20;
 constexpr std::size_t kInFlight = 16;  // submissions not yet acknowledged
 constexpr std::size_t kXapiFileMax = std::size_t{256} << 20;
-constexpr int kShown = 5;  // rejected rows shown on stderr
+constexpr std::uint64_t kShown = 5;  // rejected rows shown on stderr
 
 struct Options {
   StoreOptions store;
@@ -89,6 +89,7 @@ class Parsers {
 class Intake {
  public:
   explicit Intake(analyzer::Analyzer& analyzer) : analyzer_(analyzer) {}
+  std::uint64_t shown() const { return shown_; }
 
   Result<void> submit(Parsed parsed) {
     for (const auto& r : parsed.rejected) {
@@ -141,7 +142,7 @@ class Intake {
   analyzer::Receipt total_;
   std::optional<Error> error_;
   std::size_t in_flight_ = 0;
-  int shown_ = 0;
+  std::uint64_t shown_ = 0;
 };
 
 class Importer {
@@ -160,6 +161,8 @@ class Importer {
     if (!done) return std::unexpected(done.error());
     return receipt;
   }
+  /// Rejected rows that were shown.
+  std::uint64_t shown() const { return intake_.shown(); }
 
  private:
   Result<void> import_all() {
@@ -386,10 +389,15 @@ Result<Exit> import(const Options& options) {
         grouped(receipt->rejected), grouped(learners));
   }
   if (receipt->rejected > 0) {
-    fmt::print(stderr,
-               "Rejected rows are kept: `covey quarantine list --data {0}` shows them with their "
-               "reasons, `covey quarantine replay --data {0}` takes them in once mended.\n",
-               options.store.data);
+    const std::string more = receipt->rejected > importer.shown()
+                                 ? fmt::format("The first {} of {} are above. ", importer.shown(),
+                                               grouped(receipt->rejected))
+                                 : std::string();
+    fmt::print(
+        stderr,
+        "{1}Rejected rows are kept: `covey quarantine list --data {0}` shows them with their "
+        "reasons, `covey quarantine replay --data {0}` takes them in once mended.\n",
+        options.store.data, more);
   }
   const bool nothing = receipt->accepted + receipt->duplicates == 0 && receipt->rejected > 0;
   return nothing ? Exit::kUsage : Exit::kDone;

@@ -37,9 +37,13 @@ std::string_view near_match(std::string_view word, std::span<const std::string_v
   return best;
 }
 
+std::string did_you_mean(std::string_view meant) {
+  return fmt::format("; did you mean '{}'?", meant);
+}
+
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view near = near_match(word, known);
-  return near.empty() ? std::string() : fmt::format("; did you mean '{}'?", near);
+  return near.empty() ? std::string() : did_you_mean(near);
 }
 
 }  // namespace covey

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/near.h"
+#include "events/field_names.h"
 #include "events/rows.h"
 
 namespace covey::events {
@@ -126,11 +127,11 @@ Result<Csv> Csv::from_header(std::string_view header_line) {
     }
     const auto found = std::ranges::find(kNames, name);
     if (found == kNames.end()) {
+      const std::string_view meant = field_meant(name, kNames);
       return fail(
           Errc::kRejected,
           fmt::format("unknown column '{}'{} Columns are {} and attributes.<key>", shown(name),
-                      near_match(name, kNames).empty() ? "." : did_you_mean(name, kNames),
-                      fmt::join(kNames, ", ")));
+                      meant.empty() ? "." : did_you_mean(meant), fmt::join(kNames, ", ")));
     }
     csv.column_.push_back(static_cast<unsigned>(found - kNames.begin()));
     csv.attribute_.emplace_back();

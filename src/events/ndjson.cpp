@@ -10,6 +10,7 @@
 #include <simdjson.h>
 
 #include "base/near.h"
+#include "events/field_names.h"
 #include "events/rows.h"
 
 namespace covey::events {
@@ -292,7 +293,9 @@ std::string Ndjson::State::read(std::string_view line, std::size_t capacity, Eve
     }
     if (const auto error = entry.value().get(value)) return broken(error);
     if (field == kFields) {
-      return fmt::format("unknown field '{}'{}", shown(name), did_you_mean(name, kNames));
+      const std::string_view meant = field_meant(name, kNames);
+      return fmt::format("unknown field '{}'{}", shown(name),
+                         meant.empty() ? std::string() : did_you_mean(meant));
     }
     if ((seen & (1u << field)) != 0) return fmt::format("field '{}' stands twice", name);
     seen |= 1u << field;

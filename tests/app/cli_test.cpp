@@ -213,6 +213,24 @@ TEST(Cli, MistakesAreNamed) {
   }
 }
 
+TEST(Cli, AFewRejectedRowsAreShownAndTheRestCounted) {
+  const TempDir dir;
+  std::string rows = R"({"learner":"a","time":"2024-01-01T00:00:00Z","type":"session"})";
+  for (int i = 0; i < 5; ++i) rows += "\n{}";
+  write_file(dir / "five.ndjson", rows);
+  const Finished five =
+      run_covey({"import", "--data", dir / "a", "--format", "ndjson", dir / "five.ndjson"});
+  EXPECT_EQ(five.code, 0) << five.err;
+  EXPECT_NE(five.err.find("five.ndjson:6: "), std::string::npos) << five.err;
+  EXPECT_EQ(five.err.find("are above"), std::string::npos) << five.err;
+  write_file(dir / "six.ndjson", rows + "\n{}");
+  const Finished six =
+      run_covey({"import", "--data", dir / "b", "--format", "ndjson", dir / "six.ndjson"});
+  EXPECT_EQ(six.err.find("six.ndjson:7: "), std::string::npos) << six.err;
+  EXPECT_NE(six.err.find("The first 5 of 6 are above. Rejected rows are kept"), std::string::npos)
+      << six.err;
+}
+
 TEST(Cli, RejectedRowsAreKeptListedAndReplayedAfterTheMappingIsMended) {
   const TempDir dir;
   const std::string store = dir / "store", odd = "https://example.org/verbs/pondered";

@@ -28,6 +28,9 @@ const Header kHeaders[] = {
     {"\xef\xbb\xbflearner,time,type\r\n", ""},
     {"type,time,learner,attributes.region,score", ""},
     {"learner,tiem,type", "did you mean 'time'"},
+    {"student_id,time,type", "did you mean 'learner'"},
+    // What has no column here is not offered.
+    {"learner,time,type,properties", "unknown column 'properties'. Columns are"},
     {"learner,time,type,attributes.", "unknown column"},
     {"learner,time,type,learner", "twice"},
     {"learner,time", "no column 'type'"},
