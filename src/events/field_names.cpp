@@ -56,14 +56,12 @@ std::string_view field_meant(std::string_view name, std::span<const std::string_
       plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     }
   }
-  const auto is_known = [&](std::string_view field) {
-    return std::ranges::find(known, field) != known.end();
-  };
+  std::string_view meant = plain;
   for (const Elsewhere& elsewhere : kElsewhere) {
-    if (elsewhere.name == plain && is_known(elsewhere.field)) return elsewhere.field;
+    if (elsewhere.name == plain) meant = elsewhere.field;
   }
-  const auto same = std::ranges::find(known, std::string_view(plain));
-  return same != known.end() ? *same : std::string_view();
+  const auto found = std::ranges::find(known, meant);
+  return found != known.end() ? *found : std::string_view();
 }
 
 }  // namespace covey::events

@@ -55,7 +55,7 @@ const Row kRows[] = {
     {R"({"learner":"a","timestamp":"2024-01-01T00:00:00Z","type":"session"})",
      "unknown field 'timestamp'; did you mean 'time'?"},
     {R"({"userId":"a","time":"2024-01-01T00:00:00Z","type":"session"})", "did you mean 'learner'"},
-    {R"({"Learner":"a","time":"2024-01-01T00:00:00Z","type":"session"})", "did you mean 'learner'"},
+    {R"({"LEARNER":"a","time":"2024-01-01T00:00:00Z","type":"session"})", "did you mean 'learner'"},
     {R"({"time":"2024-01-01T00:00:00Z","type":"session"})", "learner is missing"},
     {R"({"learner":"a","type":"session"})", "time is missing"},
     {R"({"learner":"a","time":"2024-01-01T00:00:00Z"})", "type is missing"},
