@@ -37,7 +37,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-struct Options {
+struct ControlOptions {
   std::string plan, journal, tokens, reports, begin, listen = "127.0.0.1:8090";
   std::string haproxy = "/usr/sbin/haproxy";
   std::string compare = probes::Settings{}.compare, link;
@@ -208,7 +208,7 @@ class Checks final : public control::Checks {
   std::vector<std::pair<std::string, plan::Check>> early_;
 };
 
-nlohmann::ordered_json effective_config(const Options& o, const plan::Plan& plan) {
+nlohmann::ordered_json effective_config(const ControlOptions& o, const plan::Plan& plan) {
   return {{"plan", o.plan},
           {"begin", format_time(plan.begin())},
           {"listen", o.listen},
@@ -229,7 +229,7 @@ nlohmann::ordered_json effective_config(const Options& o, const plan::Plan& plan
 /// are destroyed from the last to the first, so each may use those above it.
 class ControlPlane {
  public:
-  explicit ControlPlane(Options options) : options_(std::move(options)) {}
+  explicit ControlPlane(ControlOptions options) : options_(std::move(options)) {}
 
   Result<Exit> run() {
     COVEY_CHECK(sodium_init() >= 0);
@@ -527,7 +527,7 @@ class ControlPlane {
     server_->stop(std::chrono::seconds(options_.grace_s));
   }
 
-  Options options_;
+  ControlOptions options_;
   RealClock clock_;
   plan::Plan plan_;
   control::Tokens tokens_;
@@ -580,7 +580,7 @@ Result<Exit> token(const std::string& plan_file, const control::Identity& who) {
 }  // namespace
 
 void add_control(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ControlOptions>();
   CLI::App* command = app.add_subcommand(
       "control", "Follow a plan on live traffic: split, measure, decide, roll back");
   command->footer(

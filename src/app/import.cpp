@@ -33,7 +33,7 @@ constexpr std::size_t kInFlight = 16;  // submissions not yet acknowledged
 constexpr std::size_t kXapiFileMax = std::size_t{256} << 20;
 constexpr std::uint64_t kShown = 5;  // rejected rows shown on stderr
 
-struct Options {
+struct ImportOptions {
   StoreOptions store;
   std::string format, source, xapi_map;
   std::vector<std::string> paths;
@@ -147,7 +147,7 @@ class Intake {
 
 class Importer {
  public:
-  Importer(const Options& options, Store& store)
+  Importer(const ImportOptions& options, Store& store)
       : options_(options),
         store_(store),
         bar_(store.clock, "importing"),
@@ -345,7 +345,7 @@ class Importer {
     return fs::weakly_canonical(folder, error).string();
   }
 
-  const Options& options_;
+  const ImportOptions& options_;
   Store& store_;
   Progress bar_;
   Intake intake_;
@@ -354,7 +354,7 @@ class Importer {
   std::uint64_t bytes_total_ = 0, bytes_before_ = 0;
 };
 
-Result<Exit> import(const Options& options) {
+Result<Exit> import(const ImportOptions& options) {
   auto store = COVEY_TRY(Store::open(options.store, log::Access::kReadWrite));
   const auto started = store->clock.now();
   analyzer::Analyzer& analyzer = *store->analyzer;
@@ -406,7 +406,7 @@ Result<Exit> import(const Options& options) {
 }  // namespace
 
 void add_import(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportOptions>();
   CLI::App* command = app.add_subcommand("import", "Take in events from files, durably");
   options->store.add_data(*command);
   options->store.add_engine(*command);

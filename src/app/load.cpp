@@ -1,7 +1,6 @@
 #include <atomic>
 #include <charconv>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <random>
 #include <thread>
@@ -11,6 +10,7 @@
 
 #include "app/commands.h"
 #include "app/files.h"
+#include "app/interruption.h"
 #include "app/progress.h"
 #include "app/real_clock.h"
 #include "app/thread_pool.h"
@@ -20,7 +20,7 @@
 namespace covey::app {
 namespace {
 
-struct Options {
+struct LoadOptions {
   std::string url, against, learners, end, id_prefix, limits, page;
   std::string rate, ingest, cohorts, discover;
   std::string duration = "10s", patience = "10s", block = "5s", profile = "constant";
@@ -31,14 +31,6 @@ struct Options {
   load::Settings settings;
   bool json = false;
 };
-
-std::atomic<load::Generator*> running = nullptr;
-std::atomic<bool> interrupted = false;
-
-void interrupt(int) {
-  interrupted = true;
-  if (load::Generator* generator = running) generator->stop();
-}
 
 Result<std::vector<std::string>> read_lines(const std::string& file) {
   const std::string text = COVEY_TRY(read_file(file));
@@ -69,7 +61,7 @@ Result<void> set_rate(load::Lane& lane, const std::string& option, const std::st
   return {};
 }
 
-Result<void> fill(Options& o, const Clock& clock) {
+Result<void> fill(LoadOptions& o, const Clock& clock) {
   using load::Kind;
   load::Settings& s = o.settings;
   s.target = COVEY_TRY(http::parse_url(o.url));
@@ -117,8 +109,7 @@ Result<void> fill(Options& o, const Clock& clock) {
 Result<load::Totals> run_one(const load::Settings& settings, const Clock& clock, Parallel& threads,
                              Progress& bar, std::uint64_t before, std::uint64_t total_s) {
   auto generator = COVEY_TRY(load::Generator::make(settings, clock, thread_cpu));
-  running = &generator;
-  if (interrupted) generator.stop();
+  const Stoppable stoppable(generator);
   std::atomic<bool> done{false};
   const auto begun = clock.now();
   std::jthread watcher([&] {
@@ -133,7 +124,6 @@ Result<load::Totals> run_one(const load::Settings& settings, const Clock& clock,
   load::Totals totals = generator.run(threads);
   done = true;
   watcher.join();
-  running = nullptr;
   return totals;
 }
 
@@ -170,7 +160,7 @@ Result<void> alternate(load::Report& report, const load::Settings& settings, con
   return {};
 }
 
-Result<Exit> load(Options options) {
+Result<Exit> load(LoadOptions options) {
   const RealClock clock;
   COVEY_TRY_VOID(fill(options, clock));
   const load::Settings& settings = options.settings;
@@ -198,8 +188,7 @@ Result<Exit> load(Options options) {
   }
   // Before a signal is caught: what is wrong with the settings is told at once.
   COVEY_TRY_VOID(load::Generator::make(settings, clock, thread_cpu));
-  std::signal(SIGINT, interrupt);
-  std::signal(SIGTERM, interrupt);
+  stop_on_signals();
   {
     ThreadPool threads(options.threads);
     Progress bar(clock, "load");
@@ -241,7 +230,7 @@ Result<Exit> load(Options options) {
 }  // namespace
 
 void add_load(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LoadOptions>();
   CLI::App* command = app.add_subcommand(
       "load", "Ask a service at a given rate, and measure what its learners would feel");
   load::Settings& settings = options->settings;

@@ -24,7 +24,7 @@ using analyzer::Quarantined;
 using events::Parsed;
 using events::Source;
 
-struct Options {
+struct QuarantineOptions {
   StoreOptions store;
   std::string xapi_map, source;
   std::size_t limit = 50;
@@ -46,7 +46,7 @@ std::string plain(std::string_view text, std::size_t width) {
   return text.size() > width ? out + "..." : out;
 }
 
-Result<Exit> list(const Options& options) {
+Result<Exit> list(const QuarantineOptions& options) {
   const auto store = COVEY_TRY(Store::open_log(options.store, log::Access::kReadOnly));
   std::size_t total = 0, shown = 0;
   COVEY_TRY_VOID(
@@ -74,7 +74,7 @@ Result<Exit> list(const Options& options) {
 /// Reads quarantined rows again, each as its format asks.
 class Reader {
  public:
-  Reader(const Options& options, Time latest) : options_(options), latest_(latest) {}
+  Reader(const QuarantineOptions& options, Time latest) : options_(options), latest_(latest) {}
 
   Result<Parsed> parse(const events::Rejection& r) {
     Parsed out;
@@ -114,14 +114,14 @@ class Reader {
     return {};
   }
 
-  const Options& options_;
+  const QuarantineOptions& options_;
   Time latest_;
   events::Ndjson ndjson_;
   std::optional<events::XapiMapping> mapping_;
   std::map<std::string, events::Oulad> packages_;
 };
 
-Result<Exit> replay(const Options& options) {
+Result<Exit> replay(const QuarantineOptions& options) {
   const auto store = COVEY_TRY(Store::open(options.store, log::Access::kReadWrite));
   analyzer::Analyzer& analyzer = *store->analyzer;
   std::vector<std::pair<std::string, Quarantined>> entries;
@@ -180,7 +180,7 @@ Result<Exit> replay(const Options& options) {
   return Exit::kDone;
 }
 
-Result<Exit> drop(const Options& options) {
+Result<Exit> drop(const QuarantineOptions& options) {
   if (options.source.empty() && !options.all) {
     return fail(Errc::kRejected, "say which rows to drop for good: --source NAME, or --all");
   }
@@ -203,7 +203,7 @@ Result<Exit> drop(const Options& options) {
 }  // namespace
 
 void add_quarantine(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuarantineOptions>();
   CLI::App* command = app.add_subcommand("quarantine", "Rows that could not be taken in");
   command->require_subcommand(1);
 

@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct RolloutOptions {
   std::string url = "http://127.0.0.1:8090", token_file;
   std::string stage, at, reason, share, kind, subject, name, report;
   std::uint64_t incident = 0;
@@ -29,7 +29,7 @@ struct Options {
 
 constexpr std::chrono::seconds kPatience{10};
 
-Result<std::string> token(const Options& options) {
+Result<std::string> token(const RolloutOptions& options) {
   if (!options.token_file.empty()) {
     std::string text = COVEY_TRY(read_file(options.token_file));
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
@@ -50,7 +50,7 @@ Error problem(const http::Answer& answer) {
   return {answer.status / 100 == 4 ? Errc::kRejected : Errc::kFailed, std::move(detail)};
 }
 
-Result<http::Answer> ask(const Options& options, http::Ask what) {
+Result<http::Answer> ask(const RolloutOptions& options, http::Ask what) {
   http::Client client(COVEY_TRY(http::parse_url(options.url)));
   auto answer = client.ask(what, kPatience);
   if (!answer) {
@@ -63,7 +63,7 @@ Result<http::Answer> ask(const Options& options, http::Ask what) {
 }
 
 /// Something that needs a token; says what was decided.
-Result<Exit> act(const Options& options, std::string_view method, const std::string& target,
+Result<Exit> act(const RolloutOptions& options, std::string_view method, const std::string& target,
                  const Json& body) {
   const std::string bearer = "Bearer " + COVEY_TRY(token(options));
   const std::string text = body.dump();
@@ -86,7 +86,7 @@ Result<Exit> act(const Options& options, std::string_view method, const std::str
   return Exit::kDone;
 }
 
-Result<Exit> command(const Options& options, const char* kind) {
+Result<Exit> command(const RolloutOptions& options, const char* kind) {
   Json body = {{"command", kind}};
   if (!options.reason.empty()) body["reason"] = options.reason;
   if (!options.stage.empty()) body["stage"] = options.stage;
@@ -96,7 +96,7 @@ Result<Exit> command(const Options& options, const char* kind) {
 }
 
 /// An approval, an override or a withdrawal, of the attempt that is under way as it is given.
-Result<Exit> approval(const Options& options, const char* flag) {
+Result<Exit> approval(const RolloutOptions& options, const char* flag) {
   const auto answer = COVEY_TRY(ask(options, {.target = "/v1/rollout"}));
   const Json status = Json::parse(answer.body, nullptr, false);
   if (!status.is_object() || !status.contains("attempt")) {
@@ -239,12 +239,12 @@ std::string page(const Json& s, const Paint& paint) {
   return out;
 }
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t view_ended = 0;
 
-Result<Exit> status(const Options& options) {
+Result<Exit> status(const RolloutOptions& options) {
   const bool terminal = ::isatty(STDOUT_FILENO) != 0;
   const bool live = terminal && !options.once && !options.json;
-  if (live) std::signal(SIGINT, [](int) { interrupted = 1; });
+  if (live) std::signal(SIGINT, [](int) { view_ended = 1; });
   for (;;) {
     const auto answer = ask(options, {.target = "/v1/rollout"});
     if (!answer && !live) return std::unexpected(answer.error());
@@ -264,15 +264,15 @@ Result<Exit> status(const Options& options) {
     fmt::print("{}{}{}", live ? "\033[H\033[2J" : "", text,
                live ? "\nCtrl-C ends this view.\n" : "");
     std::fflush(stdout);
-    if (!live || interrupted) return Exit::kDone;
-    for (int i = 0; i < 10 && !interrupted; ++i) {
+    if (!live || view_ended) return Exit::kDone;
+    for (int i = 0; i < 10 && !view_ended; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
-    if (interrupted) return Exit::kDone;
+    if (view_ended) return Exit::kDone;
   }
 }
 
-Result<Exit> report(const Options& options) {
+Result<Exit> report(const RolloutOptions& options) {
   const auto answer = COVEY_TRY(
       ask(options, {.target = fmt::format("/v1/rollout/report?kind={}&subject={}&format={}",
                                           options.kind, http::percent_encode(options.subject),
@@ -281,7 +281,7 @@ Result<Exit> report(const Options& options) {
   return Exit::kDone;
 }
 
-Result<Exit> journal(const Options& options) {
+Result<Exit> journal(const RolloutOptions& options) {
   for (std::uint64_t after = 0;;) {
     const auto answer = COVEY_TRY(
         ask(options, {.target = fmt::format("/v1/rollout/journal?limit=1000&after={}", after)}));
@@ -311,7 +311,7 @@ Result<Exit> journal(const Options& options) {
 }  // namespace
 
 void add_rollout(CLI::App& app, Run& run) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<RolloutOptions>();
   CLI::App* top = app.add_subcommand("rollout", "Look at a rollout under way and decide on it");
   top->require_subcommand(1);
   top->footer(

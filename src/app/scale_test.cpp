@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cmath>
 #include <condition_variable>
-#include <csignal>
 #include <cstdio>
 #include <deque>
 #include <filesystem>
@@ -22,6 +21,7 @@
 
 #include "app/child.h"
 #include "app/commands.h"
+#include "app/interruption.h"
 #include "app/progress.h"
 #include "app/real_clock.h"
 #include "app/thread_pool.h"
@@ -40,7 +40,7 @@ using namespace std::chrono_literals;
 using load::Kind;
 using std::chrono::nanoseconds;
 
-struct Options {
+struct ScaleTestOptions {
   std::string learners = "500K,1M,2.5M,5M", phase = "20s", out = "scale-report", work, most = "8m";
   double events_per_learner = 12, rate = 5'000, ingest = 20'000;
   std::uint64_t memory_mib = 0, seed = 1;
@@ -58,14 +58,6 @@ constexpr std::uint32_t kBatch = 1'000;
 constexpr auto kAfter = 8s;
 /// Memory beside the learners: log buffers, known ids, what is in flight.
 constexpr std::uint64_t kFixedMib = 768, kBytesALearner = 1'000;
-
-std::atomic<bool> interrupted = false;
-std::atomic<load::Generator*> running = nullptr;
-
-void interrupt(int) {
-  interrupted = true;
-  if (load::Generator* generator = running) generator->stop();
-}
 
 std::string slurp(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -169,8 +161,8 @@ class Sampler {
 /// The test of one number of learners, in a folder of its own.
 class SizeTest {
  public:
-  SizeTest(const Options& options, std::uint64_t learners, fs::path folder, const Clock& clock,
-           nanoseconds phase, nanoseconds most)
+  SizeTest(const ScaleTestOptions& options, std::uint64_t learners, fs::path folder,
+           const Clock& clock, nanoseconds phase, nanoseconds most)
       : options_(options),
         folder_(std::move(folder)),
         clock_(clock),
@@ -460,8 +452,7 @@ class SizeTest {
 
   /// Runs a load with its progress; `meanwhile` runs on a thread of its own.
   load::Totals run_load(load::Generator& generator, const std::function<void()>& meanwhile = {}) {
-    running = &generator;
-    if (interrupted) generator.stop();
+    const Stoppable stoppable(generator);
     std::atomic<bool> done = false;
     std::jthread watcher([&] {
       Progress bar(clock_, phase_name_);
@@ -484,7 +475,6 @@ class SizeTest {
     done = true;
     watcher.join();
     if (beside.joinable()) beside.join();
-    running = nullptr;
     return totals;
   }
 
@@ -670,7 +660,7 @@ class SizeTest {
     return {};
   }
 
-  const Options& options_;
+  const ScaleTestOptions& options_;
   fs::path folder_;
   const Clock& clock_;
   nanoseconds phase_, deadline_, begun_;
@@ -684,20 +674,21 @@ class SizeTest {
 };
 
 /// A folder that goes with the test unless it is to be kept.
-class Folder {
+class WorkFolder {
  public:
-  static Result<Folder> make(const std::string& within, bool keep) {
+  static Result<WorkFolder> make(const std::string& within, bool keep) {
     std::error_code error;
     fs::create_directories(within, error);
     std::string pattern = (fs::path(within) / "scale-XXXXXX").string();
     if (error || ::mkdtemp(pattern.data()) == nullptr) {
       return fail(Errc::kFailed, fmt::format("cannot make a folder in {}", within));
     }
-    return Folder(pattern, keep);
+    return WorkFolder(pattern, keep);
   }
-  Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})), keep_(other.keep_) {}
-  Folder& operator=(Folder&&) = delete;
-  ~Folder() {
+  WorkFolder(WorkFolder&& other) noexcept
+      : path_(std::exchange(other.path_, {})), keep_(other.keep_) {}
+  WorkFolder& operator=(WorkFolder&&) = delete;
+  ~WorkFolder() {
     if (path_.empty()) return;
     if (keep_) {
       fmt::print(stderr, "kept: {}\n", path_.string());
@@ -709,12 +700,12 @@ class Folder {
   const fs::path& path() const { return path_; }
 
  private:
-  Folder(fs::path path, bool keep) : path_(std::move(path)), keep_(keep) {}
+  WorkFolder(fs::path path, bool keep) : path_(std::move(path)), keep_(keep) {}
   fs::path path_;
   bool keep_;
 };
 
-Result<Exit> scale_test(const Options& options) {
+Result<Exit> scale_test(const ScaleTestOptions& options) {
   const RealClock clock;
   const auto sizes = COVEY_TRY(parse_sizes(options.learners));
   const auto phase = COVEY_TRY(config::parse_duration(options.phase));
@@ -728,11 +719,10 @@ Result<Exit> scale_test(const Options& options) {
   fs::create_directories(options.out, error);
   if (error)
     return fail(Errc::kRejected, fmt::format("--out {}: {}", options.out, error.message()));
-  std::signal(SIGINT, interrupt);
-  std::signal(SIGTERM, interrupt);
+  stop_on_signals();
   {
-    const Folder folder =
-        COVEY_TRY(Folder::make(options.work.empty() ? options.out : options.work, options.keep));
+    const WorkFolder folder = COVEY_TRY(
+        WorkFolder::make(options.work.empty() ? options.out : options.work, options.keep));
     for (const std::uint64_t learners : sizes) {
       if (interrupted) break;
       const fs::path own = folder.path() / std::to_string(learners);
@@ -770,7 +760,7 @@ Result<Exit> scale_test(const Options& options) {
 }  // namespace
 
 void add_scale_test(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ScaleTestOptions>();
   CLI::App* command = app.add_subcommand(
       "scale-test",
       "Load a service of this program with millions of learners, break it, and report on it");

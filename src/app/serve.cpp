@@ -31,7 +31,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-struct Options {
+struct ServeOptions {
   StoreOptions store;
   std::string listen = "127.0.0.1:8080", xapi_map, k = "auto", drill;
   std::vector<std::string> experiments;
@@ -118,7 +118,7 @@ class Background {
   std::jthread thread_;
 };
 
-std::string effective_config(const Options& o, unsigned threads) {
+std::string effective_config(const ServeOptions& o, unsigned threads) {
   const nlohmann::ordered_json out = {
       {"data", o.store.data},
       {"listen", o.listen},
@@ -144,7 +144,7 @@ std::string effective_config(const Options& o, unsigned threads) {
 /// each may use those above it.
 class Service {
  public:
-  Service(const Options& options, service::ApiConfig config, http::Acceptor acceptor,
+  Service(const ServeOptions& options, service::ApiConfig config, http::Acceptor acceptor,
           std::unique_ptr<asio::io_context> io, std::vector<experiment::Experiment> experiments)
       : options_(options),
         threads_(thread_count(options.store.threads)),
@@ -366,7 +366,7 @@ class Service {
     api_.experiments().put(std::move(view));
   }
 
-  const Options& options_;
+  const ServeOptions& options_;
   unsigned threads_;
   RealClock clock_;
   std::unique_ptr<asio::io_context> io_;
@@ -387,7 +387,7 @@ class Service {
   std::jthread ingest_;
 };
 
-Result<Exit> serve(const Options& options) {
+Result<Exit> serve(const ServeOptions& options) {
   return_memory_soon();
   const Address address = COVEY_TRY(parse_address(options.listen));
   COVEY_TRY(parse_as_of(options.store.as_of));
@@ -424,7 +424,7 @@ Result<Exit> serve(const Options& options) {
 }  // namespace
 
 void add_serve(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeOptions>();
   CLI::App* command = app.add_subcommand(
       "serve", "Take in events, keep the cohorts fresh and answer look-ups over HTTP");
   options->store.add_data(*command);

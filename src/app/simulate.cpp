@@ -24,7 +24,7 @@
 namespace covey::app {
 namespace {
 
-struct Options {
+struct SimulateOptions {
   population::Spec spec;
   std::string out, truth, end, to, preset, plots;
   std::vector<std::string> fit, compare;
@@ -75,7 +75,7 @@ class OutFile {
 };
 
 /// Learners of an experiment with an effect that is known: the truth an analysis must find.
-Result<Exit> simulate_experiment(const Options& options) {
+Result<Exit> simulate_experiment(const SimulateOptions& options) {
   const auto experiment = COVEY_TRY(read_experiment(options.experiment));
   population::Trial::Spec spec;
   spec.learners = options.learners_given->count() > 0 ? options.spec.learners : kTrialLearners;
@@ -148,7 +148,7 @@ Result<population::Preset> read_preset(const std::string& name) {
 }
 
 /// The population that the options describe. kRejected: every fault.
-Result<population::Population> population_of(Options& options) {
+Result<population::Population> population_of(SimulateOptions& options) {
   population::Spec& spec = options.spec;
   if (!options.end.empty()) spec.end = COVEY_TRY(parse_time(options.end));
   if (!options.preset.empty()) {
@@ -162,7 +162,7 @@ Result<population::Population> population_of(Options& options) {
   return population::Population(spec);
 }
 
-Result<Exit> fit_preset(const Options& options) {
+Result<Exit> fit_preset(const SimulateOptions& options) {
   population::Observer observer;
   COVEY_TRY_VOID(observe(options.fit, observer));
   const std::string name = fmt::format("{}", fmt::join(options.fit, " "));
@@ -173,7 +173,7 @@ Result<Exit> fit_preset(const Options& options) {
   return Exit::kDone;
 }
 
-Result<Exit> compare(Options& options) {
+Result<Exit> compare(SimulateOptions& options) {
   const auto population = COVEY_TRY(population_of(options));
   population::Observer seen, made;
   COVEY_TRY_VOID(observe(options.compare, seen));
@@ -203,7 +203,7 @@ Result<Exit> compare(Options& options) {
   return Exit::kDone;
 }
 
-Result<void> write_truth(const Options& options, const population::Population& population,
+Result<void> write_truth(const SimulateOptions& options, const population::Population& population,
                          Parallel& parallel) {
   constexpr std::uint32_t kPiece = 1'024;
   OutFile truth = COVEY_TRY(OutFile::open(options.truth));
@@ -231,7 +231,7 @@ Result<void> write_truth(const Options& options, const population::Population& p
   return truth.close();
 }
 
-Result<Exit> simulate(Options& options) {
+Result<Exit> simulate(SimulateOptions& options) {
   if (!options.fit.empty()) return fit_preset(options);
   if (!options.compare.empty()) return compare(options);
   if (options.out.empty() && options.to.empty()) {
@@ -283,7 +283,7 @@ Result<Exit> simulate(Options& options) {
 }  // namespace
 
 void add_simulate(CLI::App& app, Run& run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateOptions>();
   CLI::App* command = app.add_subcommand(
       "simulate",
       "Write the events of simulated learners, for trials and tests; like real ones with "
