@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "rehearsal/kit.h"
+#include "rehearsal/quarters.h"
 #include "sanitized.h"
 
 namespace covey::rehearsal {
@@ -114,23 +115,22 @@ void tell(const std::vector<Fault>& faults, const std::vector<Deed>& deeds, cons
 // Goal: whatever goes wrong together, the seven invariants hold; and a crash on top of it changes
 // no decision. Method: ten thousand seeded mixes of faults and of people's deeds (holds,
 // reductions, aborts, overrides, refusals, new starts) over stages, monitoring and work; every
-// fourth is run again and dies somewhere. In quarters, so that they may run side by side.
+// fourth is run again and dies somewhere.
 // COVEY_SEED=n replays one and tells its story.
-class FaultMixes : public testing::TestWithParam<std::uint64_t> {};
+class FaultMixes : public Quarters {};
 
 TEST_P(FaultMixes, TheInvariantsHold) {
-  constexpr std::uint64_t kParts = 4;
   const plan::Plan plan = mixed_plan();
   const char* only = std::getenv("COVEY_SEED");
   const std::uint64_t mixes = kSanitized ? 60 : 10'000;
   const std::uint64_t from = only != nullptr ? std::stoull(only) : GetParam() + 1;
   const std::uint64_t to = only != nullptr ? from : mixes;
   std::map<std::string, int> ends, decided;
-  for (std::uint64_t seed = from; seed <= to; seed += kParts) {
+  for (std::uint64_t seed = from; seed <= to; seed += kQuarters) {
     Options options;
     options.seed = seed;
     // The work behind it takes days more, in which little happens.
-    options.rollout_only = seed / kParts % 4 != 0;
+    options.rollout_only = seed / kQuarters % 4 != 0;
     options.calm_tick = std::chrono::minutes(30);
     Random random = Random(seed).fork("mix");
     options.faults = random_mix(plan, random);
@@ -140,7 +140,7 @@ TEST_P(FaultMixes, TheInvariantsHold) {
     ASSERT_THAT(done.broken, IsEmpty()) << "COVEY_SEED=" << seed;
     ++ends[outcome_of(done, "rollout").outcome];
     for (const auto& decision : done.decisions) ++decided[decision.what];
-    if (seed / kParts % 4 != 1 || done.effect_points.empty()) continue;
+    if (seed / kQuarters % 4 != 1 || done.effect_points.empty()) continue;
     options.fatal_point = done.effect_points[random.below(done.effect_points.size())];
     const Rehearsed crashed = rehearse(plan, options);
     ASSERT_THAT(crashed.broken, IsEmpty()) << "COVEY_SEED=" << seed;
@@ -156,7 +156,7 @@ TEST_P(FaultMixes, TheInvariantsHold) {
     EXPECT_GT(decided[what], 10) << what;
   }
 }
-INSTANTIATE_TEST_SUITE_P(Quarter, FaultMixes, testing::Values(0, 1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Quarter, FaultMixes, all_quarters());
 
 }  // namespace
 }  // namespace covey::rehearsal
