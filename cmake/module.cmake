@@ -26,12 +26,16 @@ function(covey_module name)
   endif()
 endfunction()
 
-# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s] [LOCK name])
-# Tests with the same LOCK never run at once.
+# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s] [LOCK name] [PROGRAM])
+# Tests with the same LOCK never run at once. PROGRAM: they start `covey`, whose path is COVEY_PROGRAM.
 # One executable per module; ctest sees every case by its own name. The target tests_LABEL builds
 # what carries that label.
 function(covey_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT;LOCK" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "PROGRAM" "TIMEOUT;LOCK" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
+  # What is measured is measured as built for users.
+  if(COVEY_SANITIZE AND arg_LABELS MATCHES "calibration|live")
+    return()
+  endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
@@ -39,6 +43,10 @@ function(covey_test name)
   list(TRANSFORM arg_USES PREPEND covey::)
   target_link_libraries(${name}_test PRIVATE ${arg_USES} ${arg_LIBRARIES} covey_testing
     covey_warnings)
+  if(arg_PROGRAM)
+    target_compile_definitions(${name}_test PRIVATE COVEY_PROGRAM="$<TARGET_FILE:covey>")
+    add_dependencies(${name}_test covey)
+  endif()
   foreach(label IN LISTS arg_LABELS)
     if(NOT TARGET tests_${label})
       add_custom_target(tests_${label})

@@ -10,4 +10,11 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
+/// By ThreadSanitizer, which is slower still. What one thread does alone it need not see often.
+#ifdef __SANITIZE_THREAD__
+inline constexpr bool kThreadsWatched = true;
+#else
+inline constexpr bool kThreadsWatched = false;
+#endif
+
 }  // namespace covey
