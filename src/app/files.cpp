@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +11,20 @@
 #include <fmt/format.h>
 
 namespace covey::app {
+namespace {
+
+/// What people send unawares, by its first bytes; zstd where the name does not end in .zst.
+struct Packed {
+  std::string_view magic, name, unpack;
+};
+constexpr std::array<Packed, 4> kPacked = {{{"\x1f\x8b", "gzip", "gunzip"},
+                                            {"PK\x03\x04", "zip", "unzip"},
+                                            {"\xfd"
+                                             "7zXZ",
+                                             "xz", "unxz"},
+                                            {"\x28\xb5\x2f\xfd", "zstd", "unzstd"}}};
+
+}  // namespace
 
 struct FileReader::State {
   std::FILE* file = nullptr;
@@ -65,8 +80,17 @@ Result<bool> FileReader::read(std::string& out, std::size_t bytes) {
     return fail(Errc::kFailed, fmt::format("reading {}: {}", s.path, std::strerror(errno)));
   };
   if (s.zstd == nullptr) {
+    const bool first = s.done == 0;
     filled = std::fread(out.data() + before, 1, bytes, s.file);
     s.done += filled;
+    if (first) {
+      for (const auto& [magic, name, unpack] : kPacked) {
+        if (!std::string_view(out).substr(before, filled).starts_with(magic)) continue;
+        return fail(Errc::kRejected,
+                    fmt::format("{} is compressed by {}; unpack it first, with {}",
+                                s.path == "-" ? "standard input" : s.path, name, unpack));
+      }
+    }
     if (filled < bytes && std::ferror(s.file) != 0) return failed();
   } else {
     while (filled < bytes) {

@@ -127,6 +127,11 @@ Result<Csv> Csv::from_header(std::string_view header_line) {
     }
     const auto found = std::ranges::find(kNames, name);
     if (found == kNames.end()) {
+      for (const auto& [separator, word] : {std::pair{';', "semicolons"}, {'\t', "tabs"}}) {
+        if (names.size() > 1 || name.find(separator) == std::string::npos) continue;
+        return fail(Errc::kRejected,
+                    fmt::format("columns are separated by {}; separate them by commas", word));
+      }
       const std::string_view meant = field_meant(name, kNames);
       return fail(
           Errc::kRejected,

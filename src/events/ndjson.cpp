@@ -276,6 +276,12 @@ std::string Ndjson::State::read(std::string_view line, std::size_t capacity, Eve
   }
   ondemand::object object;
   if (document.get_object().get(object) != simdjson::SUCCESS) {
+    const std::size_t begin = line.find_first_not_of(" \t");
+    const char first = begin == std::string_view::npos ? ' ' : line[begin];
+    if (first == '[') return "an array, not a JSON object; `jq -c '.[]'` writes one event a line";
+    if (first == '{' && !trimmed(line).ends_with('}')) {
+      return "not valid JSON: the line is cut off, for its { has no }";
+    }
     return "not a JSON object; each line is one event as {...}";
   }
   unsigned seen = 0, absent = 0;

@@ -179,6 +179,7 @@ TEST(Cli, MistakesAreNamed) {
   const TempDir dir;
   write_file(dir / "bad.csv", "learner,tiem,type\nx,2024-01-01T00:00:00Z,session\n");
   write_file(dir / "not.zst", "plain text");
+  write_file(dir / "packed.ndjson", "\x1f\x8b and more");
   struct Case {
     std::vector<std::string> args;
     int code;
@@ -195,6 +196,7 @@ TEST(Cli, MistakesAreNamed) {
       {{"import", "--data", store, "--format", "parquet", dir / "bad.csv"}, 2, "ndjson"},
       {{"import", "--data", store, "--format", "csv", dir / "bad.csv"}, 2, "time"},
       {{"import", "--data", store, "--format", "ndjson", dir / "not.zst"}, 2, "zstd"},
+      {{"import", "--data", store, "--format", "ndjson", dir / "packed.ndjson"}, 2, "with gunzip"},
       {{"import", "--data", store, "--format", "ndjson", dir.path()}, 2, "folder"},
       {{"import", "--data", store, "--format", "ndjson", "-"}, 2, "--source"},
       {{"traits", "--data", dir / "none"}, 2, dir / "none"},

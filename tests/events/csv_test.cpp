@@ -37,6 +37,9 @@ const Header kHeaders[] = {
     {"", "no column 'learner'"},
     {"learner,,time,type", "unknown column ''"},
     {"\"learner,time,type", "not closed"},
+    {"learner;time;type", "separated by semicolons"},
+    {"learner\ttime\ttype", "separated by tabs"},
+    {"learner;time,type", "unknown column 'learner;time'"},
 };
 
 TEST(Csv, HeadersAreStrict) {
