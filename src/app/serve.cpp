@@ -412,10 +412,10 @@ Result<Exit> serve(const ServeOptions& options) {
                                                experiments.back().name));
     }
   }
-  fmt::print(stderr, "configuration {}\n", config.effective_config);
   auto io =
       std::make_unique<asio::io_context>(static_cast<int>(thread_count(options.store.threads)));
   auto acceptor = COVEY_TRY(http::listen(*io, address.host, address.port));
+  fmt::print(stderr, "configuration {}\n", config.effective_config);
   Service service(options, std::move(config), std::move(acceptor), std::move(io),
                   std::move(experiments));
   return service.run();
