@@ -62,7 +62,7 @@ const Row kRows[] = {
     {R"({"learner":"a","learner":"b","time":"2024-01-01T00:00:00Z","type":"session"})", "twice"},
     {R"({"learner":"a","time":"2024-01-01T00:00:00Z","type":"session"} {})", "JSON"},
     {R"({"learner":"a","time":"2024-01-01T00:00:00Z","type":"session")", "cut off"},
-    {R"( {"learner":"a","time":"2024-01-01T00:00:0)", "cut off"},
+    {R"( {"learner":"a","time":"2024-01-01T00:00:0)", "never closed"},
     {R"({"learner":"a","time":"2024-01-01T00:00:00Z","type":"session",})", "JSON"},
     {R"({"learner":"a" "time":"2024-01-01T00:00:00Z","type":"session"})", "JSON"},
     {R"( [1,2])", "an array, not a JSON object"},
