@@ -19,9 +19,7 @@ struct Packed {
 };
 constexpr std::array<Packed, 4> kPacked = {{{"\x1f\x8b", "gzip", "gunzip"},
                                             {"PK\x03\x04", "zip", "unzip"},
-                                            {"\xfd"
-                                             "7zXZ",
-                                             "xz", "unxz"},
+                                            {"\xfd\x37zXZ", "xz", "unxz"},
                                             {"\x28\xb5\x2f\xfd", "zstd", "unzstd"}}};
 
 }  // namespace

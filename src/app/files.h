@@ -11,7 +11,8 @@
 
 namespace covey::app {
 
-/// Reads a file, or standard input for "-", in pieces; ".zst" is decompressed on the way.
+/// Reads a file, or standard input for "-", in pieces; ".zst" is decompressed on the way. kRejected
+/// for what is compressed otherwise.
 class FileReader {
  public:
   static Result<FileReader> open(const std::filesystem::path& path);
