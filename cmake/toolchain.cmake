@@ -45,6 +45,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   endif()
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # std::stable_sort of g++ 12's library calls what the standard calls deprecated.
-  target_compile_options(covey_warnings INTERFACE -Wno-deprecated-declarations)
+  # std::stable_sort of g++ 12's library calls what the standard calls deprecated; and what shadows what
+  # is g++'s to say, since clang counts fields and lambdas' own variables, too.
+  target_compile_options(covey_warnings INTERFACE -Wno-deprecated-declarations -Wno-shadow)
 endif()

@@ -177,7 +177,7 @@ Result<Exit> load(LoadOptions options) {
   report.url = options.url;
   report.made = format_time(std::chrono::floor<std::chrono::seconds>(clock.wall()));
   if (!options.against.empty()) {
-    report.against.emplace();
+    report.against = load::Report::Against{};
     report.against->url = options.against;
     report.against->block = COVEY_TRY(config::parse_duration(options.block));
     if (!settings.profile.constant() || settings.duration.count() == 0 ||
