@@ -167,7 +167,8 @@ Result<void> make(const Options& options) {
   const Time now(wall.time_since_epoch() / plan.slot * plan.slot);
   const Time begin =
       now - (plan.stages.front().start - plan.begin()) - plan.stages.front().length * 3 / 4;
-  plan = plan::shifted(std::move(plan), begin - plan.begin());
+  const auto later = begin - plan.begin();
+  plan = plan::shifted(std::move(plan), later);
   ManualClock clock(now - std::chrono::hours(options.hours));
 
   std::filesystem::create_directories(options.journal);

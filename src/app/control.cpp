@@ -325,7 +325,9 @@ class ControlPlane {
     } else if (options_.begin != "as-written") {
       begin = COVEY_TRY(parse_time(options_.begin));
     }
-    plan_ = plan::shifted(std::move(plan_), begin - plan_.begin());
+    // On its own: which argument is evaluated first is the compiler's choice.
+    const auto later = begin - plan_.begin();
+    plan_ = plan::shifted(std::move(plan_), later);
     if (!kept) COVEY_TRY_VOID(journal_->put("begin", format_time(begin)));
     run_name_ = fmt::format("{}-{}", plan_.name, begin.time_since_epoch().count());
     return {};

@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/files.h"
 #include "base/text.h"
+#include "base/whole.h"
 #include "config/units.h"
 #include "http/client.h"
 #include "plan/plan.h"
@@ -224,10 +225,11 @@ std::string page(const Json& s, const Paint& paint) {
   for (const Json& i : s.at("incidents")) {
     if (!i.at("resolved").is_null()) continue;
     line(paint.of(i.value("severity", ""),
-                  fmt::format("  ! #{} {}: {}", i.value("id", 0), i.value("severity", ""),
-                              i.value("title", ""))) +
-         (i.at("acknowledged").is_null() ? fmt::format("   covey rollout ack {}", i.value("id", 0))
-                                         : "   taken by " + i.value("acknowledged_by", "")));
+                  fmt::format("  ! #{} {}: {}", whole<std::uint64_t>(i.at("id")),
+                              i.value("severity", ""), i.value("title", ""))) +
+         (i.at("acknowledged").is_null()
+              ? fmt::format("   covey rollout ack {}", whole<std::uint64_t>(i.at("id")))
+              : "   taken by " + i.value("acknowledged_by", "")));
   }
   line("");
   std::size_t shown = 0;
@@ -294,14 +296,14 @@ Result<Exit> journal(const RolloutOptions& options) {
       if (!record.is_object())
         return fail(Errc::kCorrupt,
                     "the answer is no journal: is this the address of `covey control`?");
-      after = record.value("number", after + 1);
+      after = whole<std::uint64_t>(record.at("number"));
       if (options.json) {
         fmt::print("{}\n", line);
         continue;
       }
       for (const Json& d : record.value("decisions", Json::array())) {
-        fmt::print("{:>7}  {}  {:<20} {:<12} {:>6}  {}\n", record.value("number", 0),
-                   d.value("at", "").substr(0, 19), d.value("phase", ""), d.value("decision", ""),
+        fmt::print("{:>7}  {}  {:<20} {:<12} {:>6}  {}\n", after, d.value("at", "").substr(0, 19),
+                   d.value("phase", ""), d.value("decision", ""),
                    share_text(d.value("share", Json())), d.value("cause", ""));
       }
     }

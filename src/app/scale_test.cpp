@@ -301,7 +301,7 @@ class SizeTest {
     const auto told = nlohmann::json::parse(receipt, nullptr, false);
     const auto counted = scale::read_receipt(receipt);
     if (!counted || counted->rejected > 0 || counted->duplicates > 0 ||
-        told.value("learners", std::uint64_t{0}) != size_.learners) {
+        told.value("learners", nlohmann::json()) != nlohmann::json(size_.learners)) {
       return fail(Errc::kFailed, "covey import did not take all as new: " + receipt);
     }
     size_.import_cpu_s = std::chrono::duration<double>(ended->cpu).count();
@@ -505,7 +505,8 @@ class SizeTest {
     const auto answer = COVEY_TRY(ask({.target = target}, 30s));
     if (answer.status == 404) return 0;
     const auto json = nlohmann::json::parse(answer.body, nullptr, false);
-    if (answer.status != 200 || !json.is_object() || !json.contains("practice_events")) {
+    if (answer.status != 200 || !json.is_object() ||
+        !json.value("practice_events", nlohmann::json()).is_number_unsigned()) {
       return fail(Errc::kFailed, fmt::format("GET {}: {}", target, answer.status));
     }
     return json["practice_events"].get<std::uint64_t>();

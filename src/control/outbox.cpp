@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/whole.h"
+
 namespace covey::control {
 namespace {
 
@@ -39,7 +41,7 @@ Result<void> decode(std::string_view key, std::string_view value, Note& out) {
   };
   const Json json = Json::parse(value, nullptr, false);
   try {
-    out.at = Time(Time::duration(json.at("at").get<std::int64_t>()));
+    out.at = Time(Time::duration(whole<std::int64_t>(json.at("at"))));
     const std::string severity = json.at("severity");
     const auto known = std::ranges::find(kSeverities, severity,
                                          [](Severity s) { return std::string(plan::name(s)); });
@@ -48,7 +50,7 @@ Result<void> decode(std::string_view key, std::string_view value, Note& out) {
     out.what.title = json.at("title");
     out.what.text = json.at("text");
     out.what.people = json.at("people").get<std::vector<std::string>>();
-    out.what.incident = json.at("incident");
+    out.what.incident = whole<std::uint64_t>(json.at("incident"));
     out.what.resolved = json.at("resolved");
   } catch (const Json::exception&) {
     return damaged();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/time.h"
+#include "base/whole.h"
 
 namespace covey::rollout {
 
@@ -180,7 +181,7 @@ constexpr std::array kImpacts = {plan::Measure::kRevenue, plan::Measure::kChurn,
                                  plan::Measure::kEngagement};
 
 stats::Count count(const Json& json) {
-  return {json.at(0).get<std::int64_t>(), json.at(1).get<std::int64_t>()};
+  return {whole<std::int64_t>(json.at(0)), whole<std::int64_t>(json.at(1))};
 }
 
 Measured measured(const Json& json) {
@@ -192,7 +193,7 @@ Measured measured(const Json& json) {
   }
   if (json.contains("v")) out.value = json["v"].get<double>();
   if (json.contains("r")) {
-    const auto number = [&](std::size_t i) { return json["r"].at(i).get<std::uint64_t>(); };
+    const auto number = [&](std::size_t i) { return whole<std::uint64_t>(json["r"].at(i)); };
     out.readings = {number(0), number(1), number(2)};
   }
   if (json.contains("i")) {
@@ -204,7 +205,7 @@ Measured measured(const Json& json) {
 /// A number that names one of `count` things. Throws as nlohmann does.
 template <typename Enum>
 Enum one_of(const Json& json, std::size_t count) {
-  const auto number = json.get<std::uint64_t>();
+  const auto number = whole<std::uint64_t>(json);
   if (number >= count) throw Json::out_of_range::create(401, "no such choice", nullptr);
   return static_cast<Enum>(number);
 }
@@ -213,21 +214,21 @@ What read(std::string_view kind, const Json& j) {
   const auto text = [&](const char* key) { return j.at(key).get<std::string>(); };
   if (kind == "tick") {
     Telemetry t;
-    t.silence = Duration(j.at("silence").get<std::int64_t>());
-    t.missing = Duration(j.at("missing").get<std::int64_t>());
-    t.candidate_requests = j.at("candidate").get<std::uint64_t>();
+    t.silence = Duration(whole<std::int64_t>(j.at("silence")));
+    t.missing = Duration(whole<std::int64_t>(j.at("missing")));
+    t.candidate_requests = whole<std::uint64_t>(j.at("candidate"));
     const auto figures = [&](const char* key) {
       Figures f;
       if (!j.contains(key)) return f;
       const Json& of = j[key];
-      f.sent = of.at(0).get<std::uint64_t>();
-      f.unanswered = of.at(1).get<std::uint64_t>();
-      f.wrong = of.at(2).get<std::uint64_t>();
+      f.sent = whole<std::uint64_t>(of.at(0));
+      f.unanswered = whole<std::uint64_t>(of.at(1));
+      f.wrong = whole<std::uint64_t>(of.at(2));
       // No more than were sent: what is read here is divided by.
       if (f.unanswered > f.sent || f.wrong > f.sent - f.unanswered) {
         throw Json::out_of_range::create(401, "more answers than requests", nullptr);
       }
-      if (of.size() > 3) f.p99 = Duration(of.at(3).get<std::int64_t>());
+      if (of.size() > 3) f.p99 = Duration(whole<std::int64_t>(of.at(3)));
       return f;
     };
     t.candidate = figures("c");
@@ -243,7 +244,7 @@ What read(std::string_view kind, const Json& j) {
     return Tick{std::move(t)};
   }
   const auto attempt = [&]() -> std::uint64_t {
-    return j.contains("attempt") ? j["attempt"].get<std::uint64_t>() : 0;
+    return j.contains("attempt") ? whole<std::uint64_t>(j["attempt"]) : 0;
   };
   if (kind == "approve")
     return Approve{text("stage"), text("role"), text("person"), attempt(),
@@ -260,9 +261,9 @@ What read(std::string_view kind, const Json& j) {
     out.role = text("role");
     out.person = text("person");
     out.reason = text("reason");
-    out.share = j.at("share").get<BasisPoints>();
+    out.share = whole<BasisPoints>(j.at("share"));
     out.stage = text("stage");
-    if (j.contains("start")) out.start = Time(Duration(j["start"].get<std::int64_t>()));
+    if (j.contains("start")) out.start = Time(Duration(whole<std::int64_t>(j["start"])));
     return out;
   }
   if (kind == "incident") {
@@ -270,16 +271,16 @@ What read(std::string_view kind, const Json& j) {
                           text("source")};
   }
   if (kind == "acknowledge") {
-    return Acknowledge{j.at("incident").get<std::uint64_t>(), text("person")};
+    return Acknowledge{whole<std::uint64_t>(j.at("incident")), text("person")};
   }
-  if (kind == "resolve") return Resolve{j.at("incident").get<std::uint64_t>(), text("person")};
+  if (kind == "resolve") return Resolve{whole<std::uint64_t>(j.at("incident")), text("person")};
   if (kind == "check_result") {
     return CheckResult{text("stage"), one_of<plan::Check>(j.at("check"), plan::kChecks),
                        j.at("ok").get<bool>(), text("detail")};
   }
   if (kind == "work_done") return WorkDone{text("name"), text("person")};
   if (kind == "outcome") {
-    return Outcome{j.at("effect").get<std::uint64_t>(), j.at("ok").get<bool>(), text("detail")};
+    return Outcome{whole<std::uint64_t>(j.at("effect")), j.at("ok").get<bool>(), text("detail")};
   }
   if (kind == "impact") {
     SetImpact out;
@@ -290,14 +291,14 @@ What read(std::string_view kind, const Json& j) {
     out.estimate = j.at("estimate").get<double>();
     out.interval = {j.at("low").get<double>(), j.at("high").get<double>()};
     out.source = text("source");
-    out.as_of = Time(Duration(j.at("as_of").get<std::int64_t>()));
-    out.valid_for = Duration(j.at("valid_for").get<std::int64_t>());
+    out.as_of = Time(Duration(whole<std::int64_t>(j.at("as_of"))));
+    out.valid_for = Duration(whole<std::int64_t>(j.at("valid_for")));
     out.role = text("role");
     out.person = text("person");
     return out;
   }
   ReadBack out;
-  if (j.contains("share")) out.share = j["share"].get<BasisPoints>();
+  if (j.contains("share")) out.share = whole<BasisPoints>(j["share"]);
   return out;
 }
 
@@ -318,7 +319,7 @@ Result<Input> input_from_json(std::string_view text) {
     if (std::ranges::find(kKinds, kind) == kKinds.end()) {
       return fail(Errc::kCorrupt, fmt::format("an input of an unknown kind, '{}'", kind));
     }
-    return Input{Time(Duration(json.at("at").get<std::int64_t>())), read(kind, json.at("input"))};
+    return Input{Time(Duration(whole<std::int64_t>(json.at("at")))), read(kind, json.at("input"))};
   } catch (const Json::exception& e) {
     return fail(Errc::kCorrupt, fmt::format("no input of a journal: {}", e.what()));
   }

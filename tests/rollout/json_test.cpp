@@ -77,7 +77,13 @@ TEST(Json, DamageIsNamed) {
       const std::string text :
       {"", "{", "[]", "{}", R"({"at":1,"kind":"tick"})", R"({"at":1,"kind":"nap","input":{}})",
        R"({"at":1,"kind":"command","input":{"kind":9,"role":"","person":"","reason":"","share":0,"stage":""}})",
-       R"({"at":"x","kind":"read_back","input":{}})"}) {
+       R"({"at":"x","kind":"read_back","input":{}})",
+       // Whole numbers that are none, or too great for what they count.
+       R"({"at":1e300,"kind":"read_back","input":{}})",
+       R"({"at":1.5,"kind":"read_back","input":{}})",
+       R"({"at":18446744073709551615,"kind":"read_back","input":{}})",
+       R"({"at":1,"kind":"read_back","input":{"share":4294967296}})",
+       R"({"at":1,"kind":"resolve","input":{"incident":-1,"person":""}})"}) {
     const auto read = input_from_json(text);
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().code, Errc::kCorrupt);
