@@ -11,7 +11,7 @@ inline constexpr bool kSanitized = false;
 #endif
 
 /// By ThreadSanitizer, which is slower still. What one thread does alone it need not see often.
-#ifdef __SANITIZE_THREAD__
+#ifdef COVEY_THREADS_WATCHED
 inline constexpr bool kThreadsWatched = true;
 #else
 inline constexpr bool kThreadsWatched = false;
