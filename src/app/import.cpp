@@ -382,11 +382,10 @@ Result<Exit> import(const ImportOptions& options) {
     fmt::print("{}\n", out.dump());
   } else {
     const std::uint64_t rows = receipt->accepted + receipt->duplicates + receipt->rejected;
-    fmt::print(
-        "{} rows in {:.1f} s: {} new, {} known already, {} rejected. {} learners in the "
-        "store.\n",
-        grouped(rows), seconds, grouped(receipt->accepted), grouped(receipt->duplicates),
-        grouped(receipt->rejected), grouped(learners));
+    fmt::print("{} in {:.1f} s: {} new, {} known already, {} rejected. {} in the store.\n",
+               counted(rows, "row"), seconds, grouped(receipt->accepted),
+               grouped(receipt->duplicates), grouped(receipt->rejected),
+               counted(learners, "learner"));
   }
   if (receipt->rejected > 0) {
     const std::string more = receipt->rejected > importer.shown()

@@ -173,8 +173,8 @@ Result<Exit> replay(const QuarantineOptions& options) {
                                         {"rejected", total.rejected}};
     fmt::print("{}\n", out.dump());
   } else {
-    fmt::print("{} rows replayed: {} accepted, {} known already, {} rejected again{}.\n",
-               grouped(entries.size()), grouped(total.accepted), grouped(total.duplicates),
+    fmt::print("{} replayed: {} accepted, {} known already, {} rejected again{}.\n",
+               counted(entries.size(), "row"), grouped(total.accepted), grouped(total.duplicates),
                grouped(total.rejected), total.rejected > 0 ? " and kept" : "");
   }
   return Exit::kDone;
@@ -196,7 +196,7 @@ Result<Exit> drop(const QuarantineOptions& options) {
       }));
   const std::size_t dropped = group[0].erases.size();
   COVEY_TRY(store->log->append(group));
-  fmt::print("{} rows dropped.\n", grouped(dropped));
+  fmt::print("{} dropped.\n", counted(dropped, "row"));
   return Exit::kDone;
 }
 

@@ -71,9 +71,9 @@ Result<Exit> traits(const TraitsOptions& options) {
     }
     return Exit::kDone;
   }
-  fmt::print("Traits as of {}: {} learners have some ({} active, {} new), {} are dormant.\n\n",
-             format_time(as_of), grouped(rows.size()), grouped(states[2]), grouped(states[1]),
-             grouped(states[0]));
+  fmt::print("Traits as of {}: {} with some ({} active, {} new), {} dormant.\n\n",
+             format_time(as_of), counted(rows.size(), "learner"), grouped(states[2]),
+             grouped(states[1]), grouped(states[0]));
   if (rows.empty()) return Exit::kDone;
   fmt::print("{:<26}{:>8}{:>8}{:>8}{:>8}{:>8}\n", "trait", "p5", "p25", "median", "p75", "p95");
   for (std::size_t t = 0; t < learners::kTraits; ++t) {
@@ -126,8 +126,9 @@ std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
 }
 
 void print_table(const cohorts::Discovery& run) {
-  fmt::print("{} learners in {} cohorts as of {}  (silhouette {:.3f}, inertia {:.2f}{})\n\n",
-             grouped(run.learners), run.k, format_time(run.as_of), run.silhouette, run.inertia,
+  fmt::print("{} in {} cohorts as of {}  (silhouette {:.3f}, inertia {:.2f}{})\n\n",
+             counted(run.learners, "learner"), run.k, format_time(run.as_of), run.silhouette,
+             run.inertia,
              run.adjusted_rand_index
                  ? fmt::format(", agreement with the run before {:.3f}", *run.adjusted_rand_index)
                  : "");

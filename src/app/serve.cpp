@@ -271,8 +271,8 @@ class Service {
       asio::post(*io_, [this] { stop(std::chrono::seconds(0)); });
     });
     door_.open(*analyzer_);
-    fmt::print(stderr, "ready: {} learners, engine {}, as of {}\n",
-               grouped(analyzer_->engine().learners()), options_.store.engine,
+    fmt::print(stderr, "ready: {}, engine {}, as of {}\n",
+               counted(analyzer_->engine().learners(), "learner"), options_.store.engine,
                options_.store.as_of == "now" ? "now" : format_time(analyzer_->as_of()));
     const std::int64_t newest_us = analyzer_->counters().newest_event_us;
     const Time newest{std::chrono::microseconds(newest_us)};

@@ -129,8 +129,9 @@ Result<Exit> simulate_experiment(const SimulateOptions& options) {
     COVEY_TRY_VOID(truth.write(planted.dump(2) + "\n"));
     COVEY_TRY_VOID(truth.close());
   }
-  fmt::print(stderr, "{} events of {} learners written to {}{}\n", grouped(events),
-             grouped(spec.learners), options.out == "-" ? "standard output" : options.out,
+  fmt::print(stderr, "{} of {} written to {}{}\n", counted(events, "event"),
+             counted(spec.learners, "learner"),
+             options.out == "-" ? "standard output" : options.out,
              options.truth.empty() ? "" : ", the planted effect to " + options.truth);
   return Exit::kDone;
 }
@@ -231,6 +232,16 @@ Result<void> write_truth(const SimulateOptions& options, const population::Popul
   return truth.close();
 }
 
+/// Says so where about `bytes` will not fit where `file` lies.
+void warn_of_little_room(const std::string& file, double bytes) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) return;
+  const auto space = std::filesystem::space(file, error);
+  if (error || bytes <= static_cast<double>(space.available)) return;
+  fmt::print(stderr, "note: about {:.1f} GB will be written, and there is room for {:.1f} GB\n",
+             bytes / 1e9, static_cast<double>(space.available) / 1e9);
+}
+
 Result<Exit> simulate(SimulateOptions& options) {
   if (!options.fit.empty()) return fit_preset(options);
   if (!options.compare.empty()) return compare(options);
@@ -251,13 +262,18 @@ Result<Exit> simulate(SimulateOptions& options) {
   }
   const auto started = clock.now();
   Progress bar(clock, sender ? "sending" : "simulating");
-  std::uint64_t events = 0;
-  const auto about = static_cast<std::uint64_t>(population.events_expected());
+  std::uint64_t events = 0, bytes = 0;
+  const double about = population.events_expected();
   COVEY_TRY_VOID(population.generate_ndjson(
       pool, [&](std::string_view text, std::uint64_t count) -> Result<void> {
         COVEY_TRY_VOID(sender ? sender->send(text) : out->write(text));
         events += count;
-        bar.update(events, about, grouped(events) + " events");
+        bytes += text.size();
+        const double all = about * static_cast<double>(bytes) / static_cast<double>(events);
+        if (events == count && out) warn_of_little_room(options.out, all);
+        bar.update(events, static_cast<std::uint64_t>(about),
+                   fmt::format("{}, {:.1f} of about {:.1f} GB", counted(events, "event"),
+                               static_cast<double>(bytes) / 1e9, all / 1e9));
         return {};
       }));
   if (sender) COVEY_TRY_VOID(sender->finish());
@@ -268,14 +284,15 @@ Result<Exit> simulate(SimulateOptions& options) {
   const std::string truth = options.truth.empty() ? "" : ", what is really so to " + options.truth;
   if (sender) {
     fmt::print(stderr,
-               "{} events of {} learners sent to {} in {:.1f} s: {} new, {} known already; {} "
+               "{} of {} sent to {} in {:.1f} s: {} new, {} known already; {} "
                "times a batch had to be sent again{}\n",
-               grouped(events), grouped(options.spec.learners), options.to, seconds,
-               grouped(sender->accepted()), grouped(sender->duplicates()), sender->waits(), truth);
+               counted(events, "event"), counted(options.spec.learners, "learner"), options.to,
+               seconds, grouped(sender->accepted()), grouped(sender->duplicates()), sender->waits(),
+               truth);
   } else {
-    fmt::print(stderr, "{} events of {} learners written to {} in {:.1f} s{}\n", grouped(events),
-               grouped(options.spec.learners), options.out == "-" ? "standard output" : options.out,
-               seconds, truth);
+    fmt::print(stderr, "{} of {} written to {} in {:.1f} s{}\n", counted(events, "event"),
+               counted(options.spec.learners, "learner"),
+               options.out == "-" ? "standard output" : options.out, seconds, truth);
   }
   return Exit::kDone;
 }

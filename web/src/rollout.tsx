@@ -334,7 +334,7 @@ function Criterion({ rule, evidence, begun, alpha, criteria, series, whole, inci
         <Weight evidence={evidence} begun={begun} alpha={alpha} criteria={criteria} />
         {points.length > 0
           ? <Spark points={points} limit={rule.limit} below={rule.below} label={text} />
-          : <span class="spark-none muted small">{kNoSeries[rule.measure] ?? 'no line: nothing is read over time'}</span>}
+          : <span class="spark-none muted small">{kNoSeries[rule.measure] ?? 'no line yet: no window of it has been read'}</span>}
       </div>
     </li>
   )
