@@ -1,4 +1,4 @@
-# Where sanitized tests spend little time, optimising costs more than it saves: without, g++ takes half
+# Where sanitized tests spend little time, optimising costs more than it saves: without, clang takes half
 # as long. The sanitizers see more then, not less.
 function(covey_cold target)
   if(COVEY_SANITIZE)
@@ -7,7 +7,8 @@ function(covey_cold target)
 endfunction()
 
 # Of a template that several objects instantiate, the linker keeps what it meets first. Modules that are
-# optimised come before all else therefore: else std::sort is as slow as the slowest that sorts.
+# optimised come before all else therefore: else std::sort is as slow as the slowest that sorts. (So mold
+# takes them; another linker takes an archive where it is first needed, and sanitized tests are slower.)
 #
 # covey_optimised_first(TARGET module...): in front of what TARGET is linked of. The modules are those it uses.
 function(covey_optimised_first target)

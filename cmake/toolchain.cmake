@@ -41,7 +41,7 @@ target_compile_options(covey_warnings INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wconversion
   -Wno-sign-conversion -Wcast-align -Wformat=2 -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # g++ 12 reports these two falsely inside its own library headers when sanitizing or inlining.
+  # g++ 12 reports these two falsely inside its own library headers when inlining.
   target_compile_options(covey_warnings INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
   if(CMAKE_UNITY_BUILD)
     # It takes a source inside a unity file for a header, whose types with no linkage it warns of.

@@ -35,9 +35,6 @@ def serve(sanitized, folder):
     environment = {**os.environ, "TSAN_OPTIONS": f"{options}:suppressions={suppressions}:log_path={folder}/race"}
     command = [sanitized, "serve", "--data", f"{folder}/store", "--as-of", "latest", "--listen", "127.0.0.1:0"]
     command += ["--queue", "4", "--snapshot-events", "300000", "--rediscover", "5"]
-    # ThreadSanitizer of g++ 12 cannot start where the kernel scatters memory widely.
-    if subprocess.run(["setarch", os.uname().machine, "-R", "true"], capture_output=True).returncode == 0:
-        command = ["setarch", os.uname().machine, "-R", *command]
     log = open(f"{folder}/serve.log", "wb")
     service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     for _ in range(READY_S * 10):

@@ -68,18 +68,18 @@ Result<void> EventSender::post(std::string_view body) {
     const auto answer = client_.ask(ask, kAnswerMax);
     if (answer && answer->status == 200) {
       const auto told = nlohmann::json::parse(answer->body, nullptr, false);
-      const auto count = [&](const char* name) {
+      const auto says = [&](const char* name) {
         const auto at = told.find(name);
-        return at != told.end() && at->is_number_unsigned() ? at->get<std::uint64_t>() : 0;
+        return at != told.end() && at->is_number_unsigned();
       };
-      if (!told.is_object() || !told.contains("accepted")) {
+      if (!told.is_object() || !says("accepted") || !says("duplicates") || !says("rejected")) {
         return fail(Errc::kFailed, fmt::format("{} answers 200, but not as Covey does: is it "
                                                "`covey serve`?",
                                                url_));
       }
-      accepted_ += count("accepted");
-      duplicates_ += count("duplicates");
-      if (count("rejected") > 0) {
+      accepted_ += told["accepted"].get<std::uint64_t>();
+      duplicates_ += told["duplicates"].get<std::uint64_t>();
+      if (told["rejected"].get<std::uint64_t>() > 0) {
         return fail(Errc::kRejected, fmt::format("{} rejects rows: {}", url_, answer->body));
       }
       return {};

@@ -272,8 +272,8 @@ Result<Exit> simulate(SimulateOptions& options) {
         const double all = about * static_cast<double>(bytes) / static_cast<double>(events);
         if (events == count && out) warn_of_little_room(options.out, all);
         bar.update(events, static_cast<std::uint64_t>(about),
-                   fmt::format("{}, {:.1f} of about {:.1f} GB", counted(events, "event"),
-                               static_cast<double>(bytes) / 1e9, all / 1e9));
+                   fmt::format("{}, {:.0f} of about {:.0f} MB", counted(events, "event"),
+                               static_cast<double>(bytes) / 1e6, all / 1e6));
         return {};
       }));
   if (sender) COVEY_TRY_VOID(sender->finish());

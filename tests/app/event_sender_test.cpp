@@ -118,6 +118,8 @@ TEST(EventSenderTest, EndsWithWhatIsWrong) {
   const Row rows[] = {
       {"a refusal", answer("422 Unprocessable Entity", R"({"title":"no rows"})"), "answers 422"},
       {"not Covey", answer("200 OK", "hello"), "not as Covey does"},
+      {"a count that is none",
+       answer("200 OK", R"({"accepted":1e300,"duplicates":0,"rejected":0})"), "not as Covey does"},
       {"rejected rows", answer("200 OK", R"({"accepted":1,"duplicates":0,"rejected":1})"),
        "rejects rows"},
       {"no patience", answer("503 Service Unavailable", "{}"), "The same command again goes on"},

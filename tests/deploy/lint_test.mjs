@@ -211,8 +211,6 @@ function closure(names) {
 function packagesOf(program) {
   const out = new Map()
   for (const [, library, path] of run('ldd', program).matchAll(/^\s*(\S+) => (\/\S+)/gm)) {
-    // Those of a sanitized build; what is shipped has none.
-    if (/^lib[atlu]b?san\.so/.test(library)) continue
     // dpkg knows a file by one of two names: /lib is a link to /usr/lib.
     const owner = [path, `/usr${path}`].map((p) => spawnSync('dpkg', ['-S', p], { encoding: 'utf8' })).find((d) => d.status === 0)
     assert.ok(owner, `no package has ${path}`)
@@ -237,7 +235,7 @@ function container() {
   const lacking = (packages) => [...needed].filter(([, owner]) => !closure([...required, 'apt', ...packages]).has(owner)).map(([library]) => library)
   assert.deepEqual(lacking(installed), [], 'libraries that the image lacks')
   // A sanitized build brings its own allocator: clang's within the program.
-  const sanitized = readFileSync(covey).includes('__asan_init')
+  const sanitized = ['__asan_init', '__tsan_init'].some((name) => readFileSync(covey).includes(name))
   const elsewhere = sanitized ? ['haproxy', 'libjemalloc2'] : ['haproxy']
   for (const name of installed) assert.ok([...needed.values(), ...elsewhere].includes(name), `${name} is installed and not loaded`)
   // The check itself must be able to fail: without RocksDB the image lacks it, and what only it needs.
