@@ -238,8 +238,8 @@ void warn_of_little_room(const std::string& file, double bytes) {
   if (!std::filesystem::is_regular_file(file, error)) return;
   const auto space = std::filesystem::space(file, error);
   if (error || bytes <= static_cast<double>(space.available)) return;
-  fmt::print(stderr, "note: about {:.1f} GB will be written, and there is room for {:.1f} GB\n",
-             bytes / 1e9, static_cast<double>(space.available) / 1e9);
+  fmt::print(stderr, "note: about {:.0f} MB will be written, and there is room for {:.0f} MB\n",
+             bytes / 1e6, static_cast<double>(space.available) / 1e6);
 }
 
 Result<Exit> simulate(SimulateOptions& options) {
