@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "learners/fast_math.h"
@@ -12,7 +13,6 @@ using events::EventType;
 constexpr std::uint32_t kDomainsSummed = 16;
 constexpr std::size_t kTogether = 4;  // events of one learner from which that pays
 constexpr std::size_t kPlaces = std::size_t{1} << 16;
-constexpr std::uint32_t kAdded = 0x8000;  // places from here are those of a sheet, not of a block
 
 // 1900 to 1970; the model takes no earlier time.
 constexpr std::int32_t kDaysBefore1970 = 25'567;
@@ -29,11 +29,24 @@ constexpr auto kAdds = [] {
   return adds;
 }();
 
-/// week_of_day() without a branch, so that it is computed for several days at once.
+constexpr std::int32_t kWeeksBefore1970 = 4'082;  // more than there are, and a multiple of 26
+static_assert(7 * kWeeksBefore1970 > kDaysBefore1970 && kWeeksBefore1970 % kWindowWeeks == 0);
+
+// Without a branch, so that they are computed for several events at once:
+
+/// week_of_day().
 std::int32_t week_of_any_day(std::int32_t day) {
-  constexpr std::int32_t kWeeks = 4'096;  // before 1970, more than there are
-  static_assert(7 * kWeeks > kDaysBefore1970);
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(day + 3 + 7 * kWeeks) / 7) - kWeeks;
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(day + 3 + 7 * kWeeksBefore1970) / 7) -
+         kWeeksBefore1970;
+}
+
+/// ring().
+std::uint32_t ring_of_any_week(std::int32_t week) {
+  return static_cast<std::uint32_t>(week + kWeeksBefore1970) % kWindowWeeks;
+}
+
+double weight_if(std::uint32_t yes, double weight) {
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(weight) & (std::uint64_t{0} - yes));
 }
 
 double domain_to_retention(double w) {
@@ -314,100 +327,194 @@ bool Shard::practise_together(Row& row, FoldSheet& sheet) {
   row.first_week = std::min(row.first_week, static_cast<std::int16_t>(first_week));
   // To the end at once: a first use that would be forgotten on the way is not entered at all.
   advance_week(row, last_week);
-  use_together(row, sheet);
+  const std::int32_t forgotten = row.last_week - kWindowWeeks;
+  for (std::size_t i = 0; i < n; ++i) {
+    sheet.slot[i] = static_cast<std::uint8_t>(
+        sheet.week[i] > forgotten ? ring_of_any_week(sheet.week[i]) : FoldSheet::kForgotten);
+  }
+  add_together(row, sheet);
   row.newest = std::max(row.newest, newest);
-  weigh_together(row, sheet);
   return true;
 }
 
-void Shard::use_together(Row& row, FoldSheet& sheet) {
+/// First uses while a learner's events are added: of capabilities it had, then of new ones, in one
+/// column, so that no event asks which it is.
+class Shard::Uses {
+ public:
+  Uses(Shard& shard, Row& row, FoldSheet& sheet)
+      : shard_(shard), row_(row), sheet_(sheet), used_(capabilities(row)) {
+    sheet.capabilities.resize(kPlaces);
+    if (largest_of(sheet.capability, sheet.practised) > Capabilities::kNarrowMax ||
+        !Capabilities::tell_places(shard.blocks_, used_, 4 * sheet.practised, sheet.capabilities)) {
+      return;
+    }
+    known_ = Capabilities::take_values(shard.blocks_, used_, first_.data());
+    together_ = true;
+  }
+  bool together() const { return together_; }
+
+  /// A local of the loop, which registers hold.
+  struct Sums {
+    double use_weight, first_use_weight;
+    std::uint32_t added = 0;
+  };
+  Sums sums() const { return {row_.use_weight, row_.first_use_weight}; }
+
+  // What is written as of a new one counts if it is one: arithmetic, for of a choice a compiler
+  // makes a branch.
+  [[gnu::always_inline]] void add(std::size_t i, Sums& sums) {
+    const std::int32_t when = sheet_.when[i];
+    const std::uint32_t capability = sheet_.capability[i];
+    std::uint16_t& place = sheet_.capabilities[capability];
+    const std::uint32_t fresh = place == 0 ? 1 : 0;
+    new_key_[sums.added] = static_cast<std::uint16_t>(capability);
+    first_[known_ + sums.added] = when;
+    sums.added += fresh;
+    const std::uint32_t at = place + ((0 - fresh) & (known_ + sums.added));
+    place = static_cast<std::uint16_t>(at);
+    adopted_[sheet_.slot[i]] += static_cast<std::uint8_t>(fresh);
+    const double weight = sheet_.use_weight[i];
+    sums.use_weight += weight;
+    sums.first_use_weight += weight_if(fresh, weight);
+    if (when < first_[at - 1]) [[unlikely]] {
+      sums.first_use_weight = earlier(first_[at - 1], i, sums.first_use_weight);
+    }
+  }
+
+  void store(const Sums& sums) {
+    enter_adopted();
+    row_.use_weight = sums.use_weight;
+    row_.first_use_weight = sums.first_use_weight;
+    if (earlier_) Capabilities::put_values(shard_.blocks_, used_, first_.data());
+    Capabilities::forget_places(shard_.blocks_, used_, sheet_.capabilities);
+    for (std::uint32_t i = 0; i < sums.added; ++i) sheet_.capabilities[new_key_[i]] = 0;
+    Capabilities::append(shard_.blocks_, used_, std::span(new_key_).first(sums.added),
+                         first_.data() + known_);
+    set_capabilities(row_, used_);
+  }
+
+ private:
+  static constexpr std::size_t kKnown = 4 * FoldSheet::kEvents;
+
+  void enter_adopted() {
+    for (std::size_t w = 0; w < row_.adopted.size(); ++w) row_.adopted[w] += adopted_[w];
+    adopted_ = {};
+  }
+  [[gnu::noinline]] double earlier(std::int32_t& first, std::size_t i, double first_use_weight) {
+    enter_adopted();
+    row_.first_use_weight = first_use_weight;
+    shard_.earlier_use(row_, first, sheet_.when[i], sheet_.week[i], sheet_.use_weight[i]);
+    earlier_ = true;
+    return row_.first_use_weight;
+  }
+
+  Shard& shard_;
+  Row& row_;
+  FoldSheet& sheet_;
+  KeyedBlock used_;
+  bool together_ = false, earlier_ = false;
+  std::uint32_t known_ = 0;
+  std::array<std::uint8_t, FoldSheet::kSlots> adopted_{};
+  std::array<std::uint16_t, FoldSheet::kEvents + 1> new_key_;
+  std::array<std::int32_t, kKnown + FoldSheet::kEvents + 1> first_;
+};
+
+/// Weights of domains, likewise.
+class Shard::Weighs {
+ public:
+  Weighs(Shard& shard, Row& row, FoldSheet& sheet)
+      : shard_(shard), row_(row), sheet_(sheet), seen_(domains(row)) {
+    const std::size_t n = sheet.practised;
+    FoldSheet::Places& places = sheet.domains;
+    places.resize(kPlaces);
+    if (largest_of(sheet.domain, n) > Domains::kNarrowMax || seen_.count > kDomainsSummed ||
+        !Domains::tell_places(shard.blocks_, seen_, kDomainsSummed, places)) {
+      return;
+    }
+    known_ = Domains::take_values(shard.blocks_, seen_, weight_.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::uint32_t domain = sheet.domain[i];
+      std::uint16_t& place = places[domain];
+      // Few are new, so this branch is foreseen; without it each event of one domain would wait
+      // for the one before it.
+      if (place == 0) [[unlikely]] {
+        new_key_[added_++] = static_cast<std::uint16_t>(domain);
+        place = static_cast<std::uint16_t>(known_ + added_);
+      }
+      at_[i] = static_cast<std::uint8_t>(place - 1);
+    }
+    Domains::forget_places(shard.blocks_, seen_, places);
+    for (std::uint32_t i = 0; i < added_; ++i) places[new_key_[i]] = 0;
+    if (known_ + added_ > kDomainsSummed) return;
+    std::fill_n(weight_.begin() + known_, added_, 0.0);
+    together_ = true;
+  }
+  bool together() const { return together_; }
+
+  struct Sums {
+    double sum, largest;
+  };
+  Sums sums() const { return {row_.domain_weight, row_.domain_weight_max}; }
+
+  [[gnu::always_inline]] void add(std::size_t i, Sums& sums) {
+    const double weight = sheet_.weight[i];
+    const double now = weight_[at_[i]] + weight;
+    weight_[at_[i]] = now;
+    sums.sum += weight;
+    sums.largest = std::max(sums.largest, now);
+  }
+
+  void store(const Sums& sums) {
+    row_.domain_weight = sums.sum;
+    row_.domain_weight_max = sums.largest;
+    Domains::put_values(shard_.blocks_, seen_, weight_.data());
+    Domains::append(shard_.blocks_, seen_, std::span(new_key_).first(added_),
+                    weight_.data() + known_);
+    set_domains(row_, seen_);
+  }
+
+ private:
+  Shard& shard_;
+  Row& row_;
+  FoldSheet& sheet_;
+  KeyedBlock seen_;
+  bool together_ = false;
+  std::uint32_t known_ = 0, added_ = 0;
+  std::array<std::uint8_t, FoldSheet::kEvents> at_;
+  std::array<std::uint16_t, FoldSheet::kEvents + 1> new_key_;
+  std::array<double, kDomainsSummed> weight_;
+};
+
+void Shard::add_together(Row& row, FoldSheet& sheet) {
   const std::size_t n = sheet.practised;
-  KeyedBlock used = capabilities(row);
-  FoldSheet::Places& places = sheet.capabilities;
-  places.resize(kPlaces);
-  if (largest_of(sheet.capability, n) > Capabilities::kNarrowMax ||
-      !Capabilities::tell_places(blocks_, used, 4 * n, places)) {
+  Uses uses(*this, row, sheet);
+  Weighs weighs(*this, row, sheet);
+  auto used = uses.sums();
+  auto weighed = weighs.sums();
+  if (uses.together() && weighs.together()) {
+    // In one loop: a sum waits for the one before it, and meanwhile the others go on.
+    for (std::size_t i = 0; i < n; ++i) {
+      uses.add(i, used);
+      weighs.add(i, weighed);
+    }
+    uses.store(used);
+    weighs.store(weighed);
+    return;
+  }
+  if (uses.together()) {
+    for (std::size_t i = 0; i < n; ++i) uses.add(i, used);
+    uses.store(used);
+  } else {
     for (std::size_t i = 0; i < n; ++i) {
       use(row, sheet.capability[i], sheet.when[i], sheet.week[i], sheet.use_weight[i]);
     }
-    return;
   }
-  std::int32_t* const known = Capabilities::values(blocks_, used);
-  std::array<std::uint16_t, FoldSheet::kEvents> new_key;
-  std::array<std::int32_t, FoldSheet::kEvents> new_first;
-  std::uint32_t added = 0;
-  const std::int32_t forgotten = row.last_week - kWindowWeeks;
-  // Not in the row: a sum that is stored at each step waits for the step before.
-  double use_weight = row.use_weight, first_use_weight = row.first_use_weight;
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t capability = sheet.capability[i];
-    const std::int32_t when = sheet.when[i], week = sheet.week[i];
-    std::uint16_t& place = places[capability];
-    const std::uint32_t fresh = place == 0 ? 1 : 0;
-    new_key[added] = static_cast<std::uint16_t>(capability);
-    new_first[added] = when;
-    place = fresh != 0 ? static_cast<std::uint16_t>(kAdded + added) : place;
-    added += fresh;
-    std::int32_t& first = place >= kAdded ? new_first[place - kAdded] : known[place - 1];
-    const double weight = sheet.use_weight[i];
-    use_weight += weight;
-    first_use_weight += fresh != 0 ? weight : 0.0;
-    row.adopted[ring(week)] += static_cast<std::uint8_t>(fresh & (week > forgotten ? 1u : 0u));
-    if (when < first) [[unlikely]] {
-      row.first_use_weight = first_use_weight;
-      earlier_use(row, first, when, week, weight);
-      first_use_weight = row.first_use_weight;
-    }
-  }
-  row.use_weight = use_weight;
-  row.first_use_weight = first_use_weight;
-  Capabilities::forget_places(blocks_, used, places);
-  for (std::uint32_t i = 0; i < added; ++i) places[new_key[i]] = 0;
-  Capabilities::append(blocks_, used, std::span(new_key).first(added), new_first.data());
-  set_capabilities(row, used);
-}
-
-void Shard::weigh_together(Row& row, FoldSheet& sheet) {
-  const std::size_t n = sheet.practised;
-  KeyedBlock seen = domains(row);
-  FoldSheet::Places& places = sheet.domains;
-  places.resize(kPlaces);
-  const auto one_by_one = [&] {
+  if (weighs.together()) {
+    for (std::size_t i = 0; i < n; ++i) weighs.add(i, weighed);
+    weighs.store(weighed);
+  } else {
     for (std::size_t i = 0; i < n; ++i) weigh(row, sheet.domain[i], sheet.weight[i]);
-  };
-  if (largest_of(sheet.domain, n) > Domains::kNarrowMax || seen.count > kDomainsSummed ||
-      !Domains::tell_places(blocks_, seen, 4 * n, places)) {
-    return one_by_one();
   }
-  std::array<std::uint16_t, FoldSheet::kEvents> new_key, at;
-  std::uint32_t added = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t domain = sheet.domain[i];
-    std::uint16_t& place = places[domain];
-    const std::uint32_t fresh = place == 0 ? 1 : 0;
-    new_key[added] = static_cast<std::uint16_t>(domain);
-    place = fresh != 0 ? static_cast<std::uint16_t>(kAdded + added) : place;
-    added += fresh;
-    at[i] = place;
-  }
-  Domains::forget_places(blocks_, seen, places);
-  for (std::uint32_t i = 0; i < added; ++i) places[new_key[i]] = 0;
-  if (seen.count + added > kDomainsSummed) return one_by_one();
-  double* const known = Domains::values(blocks_, seen);
-  std::array<double, FoldSheet::kEvents> new_weight;
-  std::fill_n(new_weight.begin(), added, 0.0);
-  double domain_weight = row.domain_weight, domain_weight_max = row.domain_weight_max;
-  for (std::size_t i = 0; i < n; ++i) {
-    double& total = at[i] >= kAdded ? new_weight[at[i] - kAdded] : known[at[i] - 1];
-    const double now = total + sheet.weight[i];
-    total = now;
-    domain_weight += sheet.weight[i];
-    domain_weight_max = std::max(domain_weight_max, now);
-  }
-  row.domain_weight = domain_weight;
-  row.domain_weight_max = domain_weight_max;
-  Domains::append(blocks_, seen, std::span(new_key).first(added), new_weight.data());
-  set_domains(row, seen);
 }
 
 // ---- Both ways

@@ -14,6 +14,7 @@
 #include "learners/engine.h"
 #include "learners/fast_row.h"
 #include "learners/keyed_block.h"
+#include "learners/name.h"
 #include "learners/row_index.h"
 
 namespace covey::learners {
@@ -43,51 +44,6 @@ struct Attribute {
 };
 static_assert(sizeof(Attribute) == 16);
 
-/// A learner's id beside its row: up to 16 bytes in place, longer ones by number in
-/// Shard::long_names_. The last byte tells: below 17 how many are unused, 255 that it is long,
-/// else it is the sixteenth byte of the id.
-struct Name {
-  std::array<char, 16> text{};
-
-  static bool fits(std::string_view learner) {
-    if (learner.size() < 16) return true;
-    if (learner.size() > 16) return false;
-    const auto last = static_cast<std::uint8_t>(learner.back());
-    return last > 16 && last != kLong;
-  }
-  static Name of(std::string_view learner) {
-    Name name;
-    if (!learner.empty()) std::memcpy(name.text.data(), learner.data(), learner.size());
-    if (learner.size() < 16) name.text[15] = static_cast<char>(16 - learner.size());
-    return name;
-  }
-  /// One that is kept elsewhere under this number.
-  static Name elsewhere(std::uint32_t number) {
-    Name name;
-    std::memcpy(name.text.data(), &number, sizeof number);
-    name.text[15] = static_cast<char>(kLong);
-    return name;
-  }
-  bool is_long() const { return last() == kLong; }
-  std::uint32_t number() const {
-    std::uint32_t out = 0;
-    std::memcpy(&out, text.data(), sizeof out);
-    return out;
-  }
-  std::string_view view() const {
-    return {text.data(), last() <= 16 ? std::size_t{16} - last() : std::size_t{16}};
-  }
-  bool valid() const { return last() != 0; }
-  friend bool operator==(const Name& a, const Name& b) {
-    return std::memcmp(&a, &b, sizeof(Name)) == 0;  // what is unused is zeros
-  }
-
- private:
-  static constexpr std::uint8_t kLong = 255;
-  std::uint8_t last() const { return static_cast<std::uint8_t>(text[15]); }
-};
-static_assert(sizeof(Name) == 16);
-
 /// A learner of a batch, on the way to a row.
 struct Candidate {
   std::uint64_t hash = 0;
@@ -114,6 +70,8 @@ struct FoldSheet {
   std::size_t practised = 0;
   // Of those folded together:
   Column<std::int32_t> when, week;  ///< sixteenths since the epoch's start
+  Column<std::uint8_t> slot;        ///< of the week in Row::adopted; or
+  static constexpr std::uint8_t kForgotten = kWindowWeeks, kSlots = kForgotten + 1;
   Column<double> weight, use_weight;
 
   using Places = std::vector<std::uint16_t>;  ///< by narrow key; 0: none
@@ -200,8 +158,9 @@ class Shard {
   static void read_times(Row& row, std::span<const Filed> events, FoldSheet& sheet);
   void practise(Row& row, const Practice& p);
   bool practise_together(Row& row, FoldSheet& sheet);
-  void use_together(Row& row, FoldSheet& sheet);
-  void weigh_together(Row& row, FoldSheet& sheet);
+  class Uses;
+  class Weighs;
+  void add_together(Row& row, FoldSheet& sheet);
   static void begin_practice(Row& row, std::int16_t epoch, std::int32_t week);
   static void advance_week(Row& row, std::int32_t week);
   void use(Row& row, std::uint32_t capability, std::int32_t when, std::int32_t week, double weight);

@@ -72,31 +72,14 @@ class Keyed {
   static void insert(BlockArena& arena, KeyedBlock& map, std::uint32_t key, Value value) {
     COVEY_CHECK(key != kNone);
     const bool widen = key >= kNarrowEmpty && !wide(map.size_class);
-    const std::uint32_t old_capacity = capacity(map.size_class);
-    const std::uint32_t room = old_capacity <= kScanMax ? old_capacity : old_capacity / 5 * 4;
-    if (map.count < room && !widen) {
-      place(arena.at(map.handle), map.size_class, map.count++, key, value);
-      return;
+    if (map.count >= room(map.size_class) || widen) {
+      KeyedBlock next = map;
+      if (map.count >= room(map.size_class)) ++next.size_class;
+      if (widen) next.size_class |= kWide;
+      move(arena, map, next);
+      map = next;
     }
-    KeyedBlock next = map;
-    if (map.count >= room) ++next.size_class;
-    if (widen) next.size_class |= kWide;
-    COVEY_CHECK(valid(next.size_class));
-    if (capacity(next.size_class) <= kScanMax && !widen) {
-      move_list(arena, map, next);
-    } else {
-      next.handle = arena.allocate(arena_class(next.size_class), bytes(next.size_class));
-      std::byte* const block = arena.at(next.handle);
-      if (capacity(next.size_class) > kScanMax) {
-        std::memset(block, 0xff, capacity(next.size_class) * key_bytes(next.size_class));
-      }
-      std::uint32_t moved = 0;
-      each(arena, map,
-           [&](std::uint32_t k, Value& v) { place(block, next.size_class, moved++, k, v); });
-      if (map.handle != 0) arena.release(arena_class(map.size_class), map.handle);
-    }
-    place(arena.at(next.handle), next.size_class, next.count++, key, value);
-    map = next;
+    place(arena.at(map.handle), map.size_class, map.count++, key, value);
   }
 
   // For a thread that looks up many keys of one map: where each is, by a table over narrow keys
@@ -118,29 +101,41 @@ class Keyed {
                             std::span<std::uint16_t> places) {
     each_place(arena, map, [&](std::uint16_t key, std::uint32_t) { places[key] = 0; });
   }
-  /// What a place stands for; null where there is no entry yet.
-  static Value* values(const BlockArena& arena, const KeyedBlock& map) {
-    return map.handle == 0 ? nullptr : values(arena.at(map.handle), map.size_class);
+  /// Copies the values of all places out, and back. Returns how many: no more than the steps that
+  /// tell_places() was given.
+  static std::uint32_t take_values(const BlockArena& arena, const KeyedBlock& map, Value* out) {
+    const std::uint32_t count = span(map);
+    if (count > 0) {
+      std::memcpy(out, values(arena.at(map.handle), map.size_class), count * sizeof(Value));
+    }
+    return count;
+  }
+  static void put_values(const BlockArena& arena, const KeyedBlock& map, const Value* in) {
+    const std::uint32_t count = span(map);
+    if (count > 0) {
+      std::memcpy(values(arena.at(map.handle), map.size_class), in, count * sizeof(Value));
+    }
   }
 
   /// Adds narrow keys that are not there, in their order, growing the block once.
   static void append(BlockArena& arena, KeyedBlock& map, std::span<const std::uint16_t> keys,
                      const Value* value) {
     if (keys.empty()) return;
+    COVEY_CHECK(!wide(map.size_class));
     const auto total = static_cast<std::uint32_t>(map.count + keys.size());
-    if (wide(map.size_class) || total > kScanMax) {
-      for (const std::uint16_t key : keys) insert(arena, map, key, *value++);
+    KeyedBlock next = map;
+    while (room(next.size_class) < total) ++next.size_class;
+    if (next.size_class != map.size_class) move(arena, map, next);
+    map = next;
+    std::byte* const block = arena.at(map.handle);
+    if (capacity(map.size_class) > kScanMax) {
+      for (const std::uint16_t key : keys) place(block, map.size_class, map.count++, key, *value++);
       return;
     }
-    KeyedBlock next = map;
-    while (capacity(next.size_class) < total) ++next.size_class;
-    if (next.size_class != map.size_class) move_list(arena, map, next);
-    std::byte* const block = arena.at(next.handle);
     std::memcpy(reinterpret_cast<std::uint16_t*>(block) + map.count, keys.data(),
                 keys.size() * sizeof(std::uint16_t));
-    std::memcpy(values(block, next.size_class) + map.count, value, keys.size() * sizeof(Value));
-    next.count = total;
-    map = next;
+    std::memcpy(values(block, map.size_class) + map.count, value, keys.size() * sizeof(Value));
+    map.count = total;
   }
 
   /// Calls `see(key, value&)` for every entry, in an order that depends on the insertions alone.
@@ -184,6 +179,28 @@ class Keyed {
     for (std::uint32_t place = 0; place < end; ++place) {
       if (keys[place] != kNarrowEmpty) see(keys[place], place);
     }
+  }
+  /// Entries at which a block has to grow.
+  static constexpr std::uint32_t room(std::uint8_t size_class) {
+    const std::uint32_t entries = capacity(size_class);
+    return entries <= kScanMax ? entries : entries / 5 * 4;
+  }
+  /// Moves all entries to a block of `next`'s class, which gets its handle.
+  static void move(BlockArena& arena, const KeyedBlock& map, KeyedBlock& next) {
+    COVEY_CHECK(valid(next.size_class));
+    if (capacity(next.size_class) <= kScanMax && wide(next.size_class) == wide(map.size_class)) {
+      move_list(arena, map, next);
+      return;
+    }
+    next.handle = arena.allocate(arena_class(next.size_class), bytes(next.size_class));
+    std::byte* const block = arena.at(next.handle);
+    if (capacity(next.size_class) > kScanMax) {
+      std::memset(block, 0xff, capacity(next.size_class) * key_bytes(next.size_class));
+    }
+    std::uint32_t moved = 0;
+    each(arena, map,
+         [&](std::uint32_t k, Value& v) { place(block, next.size_class, moved++, k, v); });
+    if (map.handle != 0) arena.release(arena_class(map.size_class), map.handle);
   }
   /// Moves a list to a longer one of the same kind; `next` gets its handle.
   static void move_list(BlockArena& arena, const KeyedBlock& map, KeyedBlock& next) {

@@ -6,6 +6,7 @@
 
 #include "learners/arena.h"
 #include "learners/keyed_block.h"
+#include "learners/name.h"
 
 namespace covey::learners {
 namespace {
@@ -77,6 +78,50 @@ TEST(KeyedBlock, IsAMapAtEverySize) {
     arena.release(3, handle);
   }
   EXPECT_EQ(arena.bytes(), bytes);
+}
+
+// Goal: keys that come many at a time are the same entries as those that come one by one, in lists,
+// in tables, and where a list becomes a table.
+TEST(KeyedBlock, TakesManyAtOnce) {
+  using Block = Keyed<std::int32_t, 0>;
+  Slabs slabs;
+  BlockArena arena(slabs);
+  for (const std::size_t at_once : {1u, 3u, 64u}) {
+    KeyedBlock map;
+    std::vector<std::uint16_t> keys;
+    std::vector<std::int32_t> values;
+    for (std::uint16_t key = 0; key < 700; ++key) {
+      keys.push_back(static_cast<std::uint16_t>(key * 93 % 1'999));
+      values.push_back(-key);
+      if (keys.size() < at_once && key < 699) continue;
+      Block::append(arena, map, keys, values.data());
+      keys.clear();
+      values.clear();
+      ASSERT_EQ(map.count, key + 1u);
+      const std::uint32_t capacity = Block::capacity(map.size_class);
+      ASSERT_TRUE(capacity <= Block::kScanMax || map.count * 5 <= capacity * 4) << key;
+      for (std::uint32_t i = 0; i <= key; ++i) {
+        const std::int32_t* const value = Block::find(arena, map, i * 93 % 1'999);
+        ASSERT_TRUE(value != nullptr) << i;
+        ASSERT_EQ(*value, -static_cast<std::int32_t>(i));
+      }
+    }
+  }
+}
+
+// Goal: an id of every length is itself again, and equal to what was stored of the same id.
+TEST(LearnerName, IsTheIdOfEveryLength) {
+  const std::string id = "0123456789abcdefg";
+  for (std::size_t size = 0; size <= 16; ++size) {
+    const std::string text = id.substr(0, size);
+    ASSERT_TRUE(Name::fits(text));
+    Name stored;
+    std::memcpy(stored.text.data(), text.data(), size);
+    if (size < 16) stored.text[15] = static_cast<char>(16 - size);
+    EXPECT_EQ(Name::of(text).view(), text);
+    EXPECT_TRUE(Name::of(text) == stored) << size;
+  }
+  EXPECT_FALSE(Name::fits(id));
 }
 
 TEST(KeyedBlock, GrowsInSmallSteps) {
