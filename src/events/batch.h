@@ -64,6 +64,10 @@ class Batch {
 
   /// What event(row).attributes would be, and nothing else of it.
   void attributes(std::uint32_t row, std::vector<Attribute>& out) const;
+  /// For who will ask for those of rows that lie far apart.
+  void prefetch_attributes(std::uint32_t row) const {
+    __builtin_prefetch(extras_.data() + (row == 0 ? 0 : extra_end_[row - 1]));
+  }
 
   const Dictionary& learners() const { return learners_; }
   const Dictionary& capabilities() const { return capabilities_; }
