@@ -111,12 +111,12 @@ class Fast final : public Engine {
     std::vector<std::vector<std::uint32_t>> rows;  // of each batch's learners, by stream
     std::vector<std::uint32_t> next, events;       // by row
     std::vector<std::uint8_t> stream;              // by row: of the shard's
-    Room<Filed> together;
+    Room<Filed> ordered;
     FoldSheet sheet;
 
     std::size_t bytes() const {
       std::size_t total = sizeof(*this) + seen.bytes() + where.bytes() + hash.bytes() +
-                          together.bytes() + sheet.bytes() + stream.capacity();
+                          ordered.bytes() + sheet.bytes() + stream.capacity();
       for (const auto* numbers : {&resolved, &next, &events}) {
         total += numbers->capacity() * sizeof(std::uint32_t);
       }
@@ -193,7 +193,7 @@ void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
   const auto learner = batch.learner();
   const std::uint32_t count = batch.size();
   // Of each learner of the batch: its stream in the high bits, its place among the shard's, by
-  // stream. Nothing where no event is left: a selection of a batch keeps names it lost.
+  // stream. Nothing where no event names it: batches that were decoded may have such.
   constexpr unsigned kPlaceBits = 32 - kStreamBits;
   constexpr std::uint32_t kPlaceMask = (1u << kPlaceBits) - 1;
   static_assert(Batch::kEventsMax <= 1u << kPlaceBits);
@@ -375,10 +375,10 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
   const std::size_t step = by_stream ? 1 : kStreamsOfShard;
   for (std::size_t first = begin; first < end; first += step) {
     const std::size_t last = first + step;
-    const std::span<Filed> together = desk.together.take(events_of(first, last));
+    const std::span<Filed> brought = desk.ordered.take(events_of(first, last));
     const auto put = [&](std::size_t at, const Filed& filed, std::uint32_t row) {
-      together[at] = filed;
-      together[at].learner = row;
+      brought[at] = filed;
+      brought[at].learner = row;
     };
     const auto each = [&](const auto& see) {
       for (std::size_t i = 0; i < prepared.size(); ++i) {
@@ -400,7 +400,7 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
       }
       each([&](const Filed* at, const Filed* stop, const std::uint32_t* rows) {
         const Filed* const later = stop - at > kSortedAhead ? at + kSortedAhead : stop - 1;
-        __builtin_prefetch(together.data() + next[rows[later->learner]], 1);
+        __builtin_prefetch(brought.data() + next[rows[later->learner]], 1);
         const std::uint32_t row = rows[at->learner];
         put(next[row]++, *at, row);
       });
@@ -410,12 +410,12 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
         put(next++, *at, rows[at->learner]);
       });
     }
-    shard.fold(together, desk.sheet);
+    shard.fold(brought, desk.sheet);
   }
 }
 
 void Fast::apply(std::span<const Batch* const> batches, Parallel& parallel) {
-  // What is filed takes 16 bytes an event: a group of groups at a time.
+  // What is filed takes 16 bytes an event: not more than so many at once.
   for (std::size_t begin = 0; begin < batches.size();) {
     std::size_t end = begin, events = 0;
     while (end < batches.size() && (end == begin || events < kEventsAtOnce)) {

@@ -284,8 +284,8 @@ void Shard::sum_domains(Row& row) const {
 
 // One after the other, an event mostly waits: for the search of its capability to end at a key that
 // nobody could foresee, for the branch that adds it or not. Here a table over the numbers of
-// capabilities, filled for the learner and emptied after it, says at once where one is, and nothing
-// that depends on a single event is a branch.
+// capabilities, filled for the learner and emptied after it, says at once where one is, and what
+// depends on a single event is a branch only where one way is rare: a late first use, a new domain.
 //
 // False, and nothing done, where that would not be the same: events of another epoch than the
 // learner's, a week's counter that could overflow.

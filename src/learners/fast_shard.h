@@ -69,8 +69,9 @@ struct FoldSheet {
   Column<std::uint32_t> capability, domain;
   std::size_t practised = 0;
   // Of those folded together:
-  Column<std::int32_t> when, week;  ///< sixteenths since the epoch's start
-  Column<std::uint8_t> slot;        ///< of the week in Row::adopted; or
+  Column<std::int32_t> when;  ///< sixteenths since the epoch's start
+  Column<std::int32_t> week;
+  Column<std::uint8_t> slot;  ///< of the week in Row::adopted, or kForgotten
   static constexpr std::uint8_t kForgotten = kWindowWeeks, kSlots = kForgotten + 1;
   Column<double> weight, use_weight;
 

@@ -74,7 +74,7 @@ class Keyed {
     const bool widen = key >= kNarrowEmpty && !wide(map.size_class);
     if (map.count >= room(map.size_class) || widen) {
       KeyedBlock next = map;
-      if (map.count >= room(map.size_class)) ++next.size_class;
+      while (map.count >= room(next.size_class)) ++next.size_class;
       if (widen) next.size_class |= kWide;
       move(arena, map, next);
       map = next;

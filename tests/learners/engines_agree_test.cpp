@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "learners/engine.h"
 #include "sanitized.h"
@@ -239,6 +240,57 @@ TEST(EnginesAgree, WithThemselvesForEveryNumberOfThreads) {
       ASSERT_EQ(columns[0].clusterable, columns[i].clusterable);
     }
   }
+}
+
+// Goal: many learners fold as the plain engine says, whether events come by streams of a shard, in
+// order of rows or as they lie; and new rows stand in the order their learners first came.
+TEST(EnginesAgree, OnThousandsOfLearnersInLargeAndSmallGroups) {
+  constexpr std::uint64_t kLearners = 5'000;
+  const Time start = parse_time("2024-03-04T08:00:00Z").value();
+  Random random(11);
+  std::deque<std::string> strings;
+  std::vector<std::string> came;
+  std::set<std::string> known;
+  const auto group = [&](std::size_t batches, std::uint64_t events, std::uint64_t of) {
+    std::vector<Batch> made(batches);
+    for (std::uint64_t i = 0; i < events; ++i) {
+      Event e;
+      e.id = strings.emplace_back(fmt::format("e{}", strings.size()));
+      e.learner = strings.emplace_back(fmt::format("learner-{}", random.below(of)));
+      e.time = start + std::chrono::minutes(random.below(90 * 24 * 60));
+      std::vector<Attribute> attributes;
+      if (random.chance(.05)) {
+        e.type = EventType::kProfile;
+        attributes = {{"region", random.chance(.5) ? "eu" : "us"}};
+        if (random.chance(.5)) attributes.emplace_back("plan", "pro");
+        e.attributes = attributes;
+      } else {
+        e.type = random.chance(.1) ? EventType::kSession : EventType::kPractice;
+      }
+      if (e.type == EventType::kPractice) {
+        e.capability = strings.emplace_back(fmt::format("c{}", random.below(200)));
+        e.domain = strings.emplace_back(fmt::format("d{}", random.below(20)));
+      }
+      made[i * batches / events].add(e);
+      if (known.insert(std::string(e.learner)).second) came.emplace_back(e.learner);
+    }
+    return made;
+  };
+  const auto plain = make_baseline(), fast = make_fast();
+  Serial serial;
+  const Time as_of = start + std::chrono::days(91);
+  for (const auto& batches :
+       {group(3, 8 * kLearners, kLearners), group(2, kLearners, 2 * kLearners),
+        group(1, 300, 3 * kLearners), group(5, 10 * kLearners, 2 * kLearners)}) {
+    apply(*plain, batches, serial);
+    apply(*fast, batches, serial);
+    expect_agree(all_facts(*plain, as_of), all_facts(*fast, as_of));
+    if (HasFatalFailure()) return;
+  }
+  std::vector<std::string> rows;
+  fast->visit(as_of, [&](const LearnerFacts& facts) { rows.push_back(facts.learner); });
+  std::ranges::stable_sort(came, {}, [](const std::string& id) { return hash64(id) >> 58; });
+  EXPECT_EQ(rows, came);  // by shard: 64, by the highest bits of the hash
 }
 
 // Goal: a learner's events folded together come to the same bits as one after the other.
