@@ -24,17 +24,8 @@ constexpr std::size_t kToldAhead = 8;           // profiles ahead of one that is
 constexpr std::uint32_t kRowsAhead = 8;         // of one whose traits are computed
 constexpr std::size_t kRowsPerEventToSort = 8;  // fewer events than rows / this: not worth sorting
 
-// A shard's events are filed in four streams. Places of 4,096 learners' events, where 1 M fill 64
-// shards, lie in the second cache while they are brought in order; those of 16,384 would not.
-constexpr unsigned kStreamBits = 8;
-constexpr std::size_t kStreams = std::size_t{1} << kStreamBits,
-                      kStreamsOfShard = kStreams / kShards;
-
-std::size_t stream_of(std::uint64_t hash) {
-  return hash >> (64 - kStreamBits);
-}
 std::size_t shard_of(std::uint64_t hash) {
-  return stream_of(hash) / kStreamsOfShard;
+  return hash >> 58;
 }
 
 class Fast final : public Engine {
@@ -77,7 +68,7 @@ class Fast final : public Engine {
 
   /// What a profile says, filed apart: attributes depend on no other event.
   struct Told {
-    std::uint32_t learner = 0;           // as of Filed
+    std::uint32_t learner = 0;           // the batch's number within the shard
     std::uint32_t first = 0, count = 0;  // of Prepared::attributes
     std::int64_t time_us = 0;
   };
@@ -91,35 +82,23 @@ class Fast final : public Engine {
       std::uint32_t key = 0, value = 0;  // in attribute_names
     };
     std::vector<Pair> attributes;
-    std::vector<Told> told;         // by shard, else as they came
-    std::span<Candidate> learners;  // by shard, as they came: that is the order of new rows
-    std::span<Filed> filed;         // by stream, else as they came
-    std::array<std::uint32_t, kShards + 1> first_told{};
-    std::array<std::uint32_t, kStreams + 1> first_learner{}, first_event{};
-
-    std::span<const Candidate> learners_of(std::size_t shard) const {
-      const std::size_t stream = shard * kStreamsOfShard;
-      const std::uint32_t first = first_learner[stream];
-      return learners.subspan(first, first_learner[stream + kStreamsOfShard] - first);
-    }
+    std::vector<Told> told;         // by shard, else as they came; so are the events
+    std::span<Candidate> learners;  // by shard, in order of the batch's numbers
+    std::span<Filed> filed;
+    std::array<std::uint32_t, kShards + 1> first_learner{}, first_event{}, first_told{};
   };
   // What a thread needs while it files a batch or folds a shard.
   struct Desk {
     Room<std::uint32_t> seen, where;  // of each learner of a batch
     Room<std::uint64_t> hash;
-    std::vector<std::uint32_t> resolved;           // of one batch's learners, as they lie there
-    std::vector<std::vector<std::uint32_t>> rows;  // of each batch's learners, by stream
-    std::vector<std::uint32_t> next, events;       // by row
-    std::vector<std::uint8_t> stream;              // by row: of the shard's
-    Room<Filed> ordered;
+    std::vector<std::vector<std::uint32_t>> rows;  // of each batch's learners
+    std::vector<std::uint32_t> next;
+    Room<Filed> sorted;
     FoldSheet sheet;
 
     std::size_t bytes() const {
       std::size_t total = sizeof(*this) + seen.bytes() + where.bytes() + hash.bytes() +
-                          ordered.bytes() + sheet.bytes() + stream.capacity();
-      for (const auto* numbers : {&resolved, &next, &events}) {
-        total += numbers->capacity() * sizeof(std::uint32_t);
-      }
+                          sorted.bytes() + sheet.bytes() + next.capacity() * sizeof(next[0]);
       for (const auto& of_batch : rows) {
         total += sizeof of_batch + of_batch.capacity() * sizeof(of_batch[0]);
       }
@@ -156,11 +135,6 @@ class Fast final : public Engine {
   void number_names(Prepared& prepared);
   static void file_by_shard(Prepared& prepared, Desk& desk);
   void fold_shard(std::size_t shard, std::span<const Prepared> prepared, Desk& desk);
-  void find_rows(std::size_t shard, const Prepared& prepared, Desk& desk,
-                 std::vector<std::uint32_t>& rows);
-  template <typename See>
-  static void each_learner(std::size_t shard, const Prepared& prepared, See see);
-  void count_events(std::size_t shard, std::span<const Prepared> prepared, Desk& desk) const;
 
   template <std::size_t... shard>
   explicit Fast(std::index_sequence<shard...>) : shards_{((void)shard, Shard(slabs_))...} {}
@@ -192,11 +166,11 @@ void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
   const auto& learners = batch.learners();
   const auto learner = batch.learner();
   const std::uint32_t count = batch.size();
-  // Of each learner of the batch: its stream in the high bits, its place among the shard's, by
-  // stream. Nothing where no event names it: batches that were decoded may have such.
-  constexpr unsigned kPlaceBits = 32 - kStreamBits;
+  // Of each learner of the batch: its shard in the high bits, its place within the shard. Nothing
+  // where no event names it: batches that were decoded may have such.
+  constexpr unsigned kPlaceBits = 26;
   constexpr std::uint32_t kPlaceMask = (1u << kPlaceBits) - 1;
-  static_assert(Batch::kEventsMax <= 1u << kPlaceBits);
+  static_assert(Batch::kEventsMax < 1u << kPlaceBits && kShards == 1u << (32 - kPlaceBits));
   const std::span<std::uint32_t> where = desk.where.take(learners.size());
   const std::span<std::uint64_t> hash = desk.hash.take(learners.size());
   const std::span<std::uint32_t> seen = desk.seen.take(learners.size());
@@ -216,23 +190,18 @@ void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
   for (std::uint32_t l = 0; l < learners.size(); ++l) {
     if (seen[l] == 0) continue;
     hash[l] = hash64(learners[l]);
-    const auto stream = static_cast<std::uint32_t>(stream_of(hash[l]));
-    where[l] = stream << kPlaceBits | first_learner[stream + 1]++;
-    first_event[stream + 1] += seen[l] / 2;
+    const auto shard = static_cast<std::uint32_t>(shard_of(hash[l]));
+    where[l] = shard << kPlaceBits | first_learner[shard + 1]++;
+    first_event[shard + 1] += seen[l] / 2;
   }
-  for (std::size_t s = 0; s < kStreams; ++s) {
+  for (std::size_t s = 0; s < kShards; ++s) {
     first_event[s + 1] += first_event[s];
     first_learner[s + 1] += first_learner[s];
   }
-  std::array<std::uint32_t, kShards> next_learner;
-  for (std::size_t s = 0; s < kShards; ++s) next_learner[s] = first_learner[s * kStreamsOfShard];
-  const auto shard_in = [](std::uint32_t w) { return (w >> kPlaceBits) / kStreamsOfShard; };
   for (std::uint32_t l = 0; l < learners.size(); ++l) {
     if (seen[l] == 0) continue;
     const std::string_view id = learners[l];
-    const std::size_t shard = shard_in(where[l]);
-    where[l] += first_learner[where[l] >> kPlaceBits] - first_learner[shard * kStreamsOfShard];
-    prepared.learners[next_learner[shard]++] = {
+    prepared.learners[first_learner[where[l] >> kPlaceBits] + (where[l] & kPlaceMask)] = {
         hash[l], Name::fits(id) ? Name::of(id) : Name::elsewhere(l), seen[l] / 2};
   }
   auto next = first_event;
@@ -267,11 +236,11 @@ void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
     filed.capability = our_capability[practice ? capability[event] : 0];
     filed.learner = w & kPlaceMask;
     Filed* const at = out + next[w >> kPlaceBits]++;
-    __builtin_prefetch(at + 16, 1);  // of so many streams, no prefetcher knows all
+    __builtin_prefetch(at + 8, 1);  // of 64 streams, no prefetcher knows all
     *at = filed;
   }
   auto& first_told = prepared.first_told;
-  for (const Profile& profile : told) ++first_told[shard_in(profile.where) + 1];
+  for (const Profile& profile : told) ++first_told[(profile.where >> kPlaceBits) + 1];
   for (std::size_t s = 0; s < kShards; ++s) first_told[s + 1] += first_told[s];
   prepared.told.resize(told.size());
   auto next_told = first_told;
@@ -292,62 +261,7 @@ void Fast::file_by_shard(Prepared& prepared, Desk& desk) {
       prepared.attributes.push_back({key_number(i, key), prepared.attribute_names.intern(value)});
     }
     const auto said = static_cast<std::uint32_t>(prepared.attributes.size()) - first;
-    prepared.told[next_told[shard_in(w)]++] = {w & kPlaceMask, first, said, time_us};
-  }
-}
-
-/// Calls `see(learner, at)` for a shard's learners in the order they came; `at`: their numbers
-/// there.
-template <typename See>
-void Fast::each_learner(std::size_t shard, const Prepared& prepared, See see) {
-  const std::size_t stream = shard * kStreamsOfShard;
-  const std::uint32_t first = prepared.first_learner[stream];
-  std::array<std::uint32_t, kStreamsOfShard> next;
-  for (std::size_t s = 0; s < kStreamsOfShard; ++s) {
-    next[s] = prepared.first_learner[stream + s] - first;
-  }
-  for (const Candidate& learner : prepared.learners_of(shard)) {
-    see(learner, next[stream_of(learner.hash) - stream]++);
-  }
-}
-
-/// Finds or adds the rows of a batch's learners, and enters what their profiles say.
-void Fast::find_rows(std::size_t number, const Prepared& prepared, Desk& desk,
-                     std::vector<std::uint32_t>& rows) {
-  Shard& shard = shards_[number];
-  shard.resolve(prepared.learners_of(number), prepared.batch->learners(), desk.resolved);
-  rows.resize(desk.resolved.size());
-  const std::uint32_t* resolved = desk.resolved.data();
-  each_learner(number, prepared,
-               [&](const Candidate&, std::uint32_t at) { rows[at] = *resolved++; });
-  const auto told = std::span(prepared.told)
-                        .subspan(prepared.first_told[number],
-                                 prepared.first_told[number + 1] - prepared.first_told[number]);
-  for (std::size_t t = 0; t < told.size(); ++t) {
-    const auto& [learner, first, count, time_us] = told[t];
-    if (t + kLookahead < told.size()) {
-      const Told& later = told[t + kLookahead];
-      shard.prefetch_row(rows[later.learner]);
-      __builtin_prefetch(prepared.attributes.data() + later.first);
-    }
-    for (const auto& [key, value] : std::span(prepared.attributes).subspan(first, count)) {
-      shard.set_attribute(rows[learner],
-                          {prepared.attribute_name[key], prepared.attribute_name[value], time_us},
-                          attribute_names_);
-    }
-  }
-}
-
-/// Of each row of the shard: its events in the group, and the stream they are in.
-void Fast::count_events(std::size_t number, std::span<const Prepared> prepared, Desk& desk) const {
-  desk.events.assign(shards_[number].size(), 0);
-  desk.stream.resize(shards_[number].size());
-  for (std::size_t i = 0; i < prepared.size(); ++i) {
-    each_learner(number, prepared[i], [&](const Candidate& learner, std::uint32_t at) {
-      const std::uint32_t row = desk.rows[i][at];
-      desk.events[row] += static_cast<std::uint32_t>(learner.events);
-      desk.stream[row] = static_cast<std::uint8_t>(stream_of(learner.hash) % kStreamsOfShard);
-    });
+    prepared.told[next_told[w >> kPlaceBits]++] = {w & kPlaceMask, first, said, time_us};
   }
 }
 
@@ -358,60 +272,67 @@ void Fast::fold_shard(std::size_t number, std::span<const Prepared> prepared, De
   Shard& shard = shards_[number];
   shard.begin_apply();
   desk.rows.resize(std::max(desk.rows.size(), prepared.size()));
-  for (std::size_t i = 0; i < prepared.size(); ++i) {
-    find_rows(number, prepared[i], desk, desk.rows[i]);
-  }
-  const std::size_t begin = number * kStreamsOfShard, end = begin + kStreamsOfShard;
-  const auto events_of = [&](std::size_t first, std::size_t last) {
-    std::size_t events = 0;
-    for (const Prepared& p : prepared) events += p.first_event[last] - p.first_event[first];
-    return events;
+  const auto part = [&](auto all, const auto& first) {
+    return all.subspan(first[number], first[number + 1] - first[number]);
   };
-  const std::size_t events = events_of(begin, end);
-  const bool in_order = events >= shard.size() / kRowsPerEventToSort;
-  if (in_order) count_events(number, prepared, desk);
-  // Each stream walks all rows of the shard.
-  const bool by_stream = events >= kStreamsOfShard * shard.size();
-  const std::size_t step = by_stream ? 1 : kStreamsOfShard;
-  for (std::size_t first = begin; first < end; first += step) {
-    const std::size_t last = first + step;
-    const std::span<Filed> brought = desk.ordered.take(events_of(first, last));
-    const auto put = [&](std::size_t at, const Filed& filed, std::uint32_t row) {
-      brought[at] = filed;
-      brought[at].learner = row;
-    };
-    const auto each = [&](const auto& see) {
-      for (std::size_t i = 0; i < prepared.size(); ++i) {
-        const Prepared& p = prepared[i];
-        const Filed* const stop = p.filed.data() + p.first_event[last];
-        for (const Filed* at = p.filed.data() + p.first_event[first]; at < stop; ++at) {
-          see(at, stop, desk.rows[i].data());
-        }
+  std::size_t events = 0;
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const Prepared& p = prepared[i];
+    std::vector<std::uint32_t>& rows = desk.rows[i];
+    shard.resolve(part(p.learners, p.first_learner), p.batch->learners(), rows);
+    const auto all_told = part(std::span(p.told), p.first_told);
+    for (std::size_t t = 0; t < all_told.size(); ++t) {
+      const Told& told = all_told[t];
+      if (t + kLookahead < all_told.size()) {
+        const Told& later = all_told[t + kLookahead];
+        shard.prefetch_row(rows[later.learner]);
+        __builtin_prefetch(p.attributes.data() + later.first);
       }
-    };
-    if (in_order) {
-      std::vector<std::uint32_t>& next = desk.next;
-      next.resize(desk.events.size());
-      std::uint32_t sum = 0;
-      for (std::size_t row = 0; row < next.size(); ++row) {
-        next[row] = sum;
-        const std::size_t stream = begin + desk.stream[row];
-        if (stream >= first && stream < last) sum += desk.events[row];
+      for (const auto& [key, value] : std::span(p.attributes).subspan(told.first, told.count)) {
+        shard.set_attribute(rows[told.learner],
+                            {p.attribute_name[key], p.attribute_name[value], told.time_us},
+                            attribute_names_);
       }
-      each([&](const Filed* at, const Filed* stop, const std::uint32_t* rows) {
-        const Filed* const later = stop - at > kSortedAhead ? at + kSortedAhead : stop - 1;
-        __builtin_prefetch(brought.data() + next[rows[later->learner]], 1);
-        const std::uint32_t row = rows[at->learner];
-        put(next[row]++, *at, row);
-      });
-    } else {
-      std::size_t next = 0;
-      each([&](const Filed* at, const Filed*, const std::uint32_t* rows) {
-        put(next++, *at, rows[at->learner]);
-      });
     }
-    shard.fold(brought, desk.sheet);
+    events += p.first_event[number + 1] - p.first_event[number];
   }
+  const auto each = [&](const auto& see) {
+    for (std::size_t i = 0; i < prepared.size(); ++i) {
+      const Prepared& p = prepared[i];
+      const Filed* const last = p.filed.data() + p.first_event[number + 1];
+      for (const Filed* at = p.filed.data() + p.first_event[number]; at < last; ++at) {
+        see(at, last, desk.rows[i].data());
+      }
+    }
+  };
+  const std::span<Filed> sorted = desk.sorted.take(events);
+  const auto put = [&](std::size_t at, const Filed& filed, std::uint32_t row) {
+    sorted[at] = filed;
+    sorted[at].learner = row;
+  };
+  if (events < shard.size() / kRowsPerEventToSort) {
+    std::size_t next = 0;
+    each([&](const Filed* at, const Filed*, const std::uint32_t* rows) {
+      put(next++, *at, rows[at->learner]);
+    });
+  } else {
+    std::vector<std::uint32_t>& next = desk.next;
+    next.assign(shard.size() + 1, 0);
+    for (std::size_t i = 0; i < prepared.size(); ++i) {
+      const auto learners = part(prepared[i].learners, prepared[i].first_learner);
+      for (std::size_t l = 0; l < learners.size(); ++l) {
+        next[desk.rows[i][l] + 1] += static_cast<std::uint32_t>(learners[l].events);
+      }
+    }
+    for (std::size_t i = 1; i < next.size(); ++i) next[i] += next[i - 1];
+    each([&](const Filed* at, const Filed* last, const std::uint32_t* rows) {
+      const Filed* const later = last - at > kSortedAhead ? at + kSortedAhead : last - 1;
+      __builtin_prefetch(sorted.data() + next[rows[later->learner]], 1);
+      const std::uint32_t row = rows[at->learner];
+      put(next[row]++, *at, row);
+    });
+  }
+  shard.fold(sorted, desk.sheet);
 }
 
 void Fast::apply(std::span<const Batch* const> batches, Parallel& parallel) {
