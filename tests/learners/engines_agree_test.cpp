@@ -242,8 +242,8 @@ TEST(EnginesAgree, WithThemselvesForEveryNumberOfThreads) {
   }
 }
 
-// Goal: many learners fold as the plain engine says, whether events come by streams of a shard, in
-// order of rows or as they lie; and new rows stand in the order their learners first came.
+// Goal: many learners fold as the plain engine says, whether there are enough events to bring them
+// in order of rows or they go as they lie; and new rows stand in the order their learners came.
 TEST(EnginesAgree, OnThousandsOfLearnersInLargeAndSmallGroups) {
   constexpr std::uint64_t kLearners = 5'000;
   const Time start = parse_time("2024-03-04T08:00:00Z").value();
