@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,8 @@ namespace covey::learners {
 
 /// Where an engine's memory comes from: slabs of huge pages that all its chunks share, so that an
 /// engine of few learners has few of them. Given back when the owner goes. Any thread may take.
+/// They grow with the engine: of what one engine gave back the allocator cuts no pieces for the
+/// next that are small beside it, but goes to the kernel for more.
 class Slabs {
  public:
   /// Zeroed, at 64 bytes. Throws std::bad_alloc.
@@ -35,13 +38,15 @@ class Slabs {
 
  private:
   static constexpr std::size_t kSlab = Pages::kHuge;
+  static constexpr std::size_t kSpareMax = 32;  // a slab is at most such a part of all
   std::byte* cut(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     taken_ += bytes;
     if (bytes > kSlab / 4) return add(bytes);  // of its own: nothing is wasted
     if (left_ < bytes) {
-      next_ = add(kSlab);
-      left_ = kSlab;
+      const std::size_t slab = std::max(kSlab, bytes_ / kSpareMax / kSlab * kSlab);
+      next_ = add(slab);
+      left_ = slab;
     }
     left_ -= bytes;
     return std::exchange(next_, next_ + bytes);

@@ -27,5 +27,18 @@ TEST(Slabs, GiveZeroedMemory) {
   }
 }
 
+// Goal: pieces from the allocator grow with the engine, yet what nobody took stays a small part.
+TEST(Slabs, GrowWithWhatIsTaken) {
+  Slabs slabs;
+  std::size_t most_spare = 0;
+  constexpr std::size_t kChunk = std::size_t{64} << 10;
+  for (std::size_t taken = kChunk; taken <= std::size_t{160} << 20; taken += kChunk) {
+    slabs.take(kChunk);
+    ASSERT_LE(slabs.spare(), std::max(Pages::kHuge, taken / 32));
+    most_spare = std::max(most_spare, slabs.spare());
+  }
+  EXPECT_GT(most_spare, Pages::kHuge);
+}
+
 }  // namespace
 }  // namespace covey::learners
