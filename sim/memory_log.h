@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -41,12 +42,17 @@ class MemoryLog final : public log::Log {
     fatal_ = at;
     fate_ = fate;
   }
+  /// Called with each group on its way in, on append()'s thread.
+  void before_append(std::function<void(std::span<const log::Record>)> see) {
+    before_append_ = std::move(see);
+  }
   std::uint64_t effects() const { return effects_; }
   bool dead() const { return dead_; }
 
   std::uint32_t partitions() const override { return 1; }
 
   Result<std::vector<log::Appended>> append(std::span<log::Record> group) override {
+    if (before_append_) before_append_(group);
     const std::lock_guard lock(mutex_);
     const Fate fate = next();
     if (dead_) return fail(Errc::kFailed, "power is off");
@@ -167,6 +173,7 @@ class MemoryLog final : public log::Log {
   std::uint64_t fatal_ = UINT64_MAX;
   Fate fate_ = Fate::kFine;
   std::atomic<bool> dead_{false};
+  std::function<void(std::span<const log::Record>)> before_append_;
 };
 
 }  // namespace covey::sim

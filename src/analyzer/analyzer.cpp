@@ -68,6 +68,9 @@ struct Analyzer::State {
     std::size_t bytes = 0;
     std::chrono::nanoseconds submitted{};
     std::string encoded = {};  ///< the batch, as it is stored where nothing in it is known
+    /// Of a run: the last key of its labels. A longer run before it left more, which go as it
+    /// comes.
+    std::string last_of_labels = {};
   };
 
   State(const Config& c, log::Log& l, const Clock& k, Parallel& p)
@@ -368,6 +371,15 @@ void Analyzer::State::store(std::vector<Item>& group) {
                               "list`, then replay or drop them",
                               quarantined));
     }
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (group[i].last_of_labels.empty()) continue;
+      // Now, for the run before may have been stored since this one was made.
+      COVEY_TRY_VOID(log.scan(kPreviousPrefix, group[i].last_of_labels,
+                              [&](std::string_view key, std::string_view) {
+                                records[i].erases.emplace_back(key);
+                                return true;
+                              }));
+    }
     return log.append(records);
   }();
   if (!appended) {
@@ -649,12 +661,7 @@ Result<std::shared_ptr<const cohorts::Discovery>> Analyzer::discover(
     item.puts.emplace_back(fmt::format("{}{:08}", kPreviousPrefix, chunk++),
                            bytes.substr(at, kPreviousChunk));
   }
-  // A longer run before this one left more chunks: they must go in the same step.
-  COVEY_TRY_VOID(s.log.scan(kPreviousPrefix, fmt::format("{}{:08}", kPreviousPrefix, chunk - 1),
-                            [&](std::string_view key, std::string_view) {
-                              item.erases.emplace_back(key);
-                              return true;
-                            }));
+  item.last_of_labels = item.puts.back().first;
   item.submitted = s.clock.now();
   {
     const std::lock_guard lock(s.mutex);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <utility>
 
 #include "base/random.h"
 #include "world.h"
@@ -194,6 +196,56 @@ TEST(Runs, OnTheirWayTurnNothingAway) {
   ASSERT_TRUE(world.open());
   EXPECT_EQ(world.analyzer->runs()->size(), 2u);
   EXPECT_EQ(world.practised("ada"), room);
+}
+
+// Goal: labels that a longer run left do not stay behind a shorter one's, also where the longer one
+// was not stored yet when the shorter one was made; the store opens again.
+// Method: most learners fall asleep between two runs, and the second is made as the first one is on
+// its way into the log.
+TEST(Runs, AShorterOneLeavesNothingOfALongerOne) {
+  const std::string second_chunk = "discovery/previous/00000001";
+  sim::MemoryLog::Disk disk;
+  {
+    World world(disk);
+    ASSERT_TRUE(world.open());
+    world.start();
+    events::Parsed parsed;
+    constexpr int kLearners = 66'000, kAwake = 600;
+    for (int l = 0; l < kLearners; ++l) {
+      for (int e = 0; e < 5; ++e) {
+        const auto ago = std::chrono::hours(24 * (l < kAwake ? e : 7 * 25));
+        parsed.batch.add(practice(fmt::format("{}-{}", l, e), fmt::format("l{}", l),
+                                  at("2024-02-29T10:00:00Z") - ago,
+                                  fmt::format("c{}", e % (l % 5 + 1))));
+      }
+    }
+    ASSERT_TRUE(world.ingest_now(std::move(parsed)));
+    world.analyzer->stop();
+    world.ingest.join();
+  }
+  {
+    World world(disk);
+    ASSERT_TRUE(world.open());
+    ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+    bool on_its_way = false;
+    world.log.before_append([&](std::span<const log::Record>) {
+      if (std::exchange(on_its_way, true)) return;
+      world.clock.advance(std::chrono::hours(24 * 21));
+      ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+      EXPECT_FALSE(disk.notes.contains(second_chunk)) << "the first is not stored yet";
+    });
+    world.start();
+    world.analyzer->stop();
+    world.ingest.join();
+    ASSERT_TRUE(on_its_way);
+    ASSERT_EQ(world.analyzer->runs()->size(), 2u);
+    EXPECT_GT(world.analyzer->runs()->front().learners, 60'000u);
+    EXPECT_LT(world.analyzer->runs()->back().learners, 1'000u);
+  }
+  EXPECT_FALSE(disk.notes.contains(second_chunk));
+  World world(disk);
+  ASSERT_TRUE(world.open());
+  EXPECT_EQ(world.analyzer->runs()->size(), 2u);
 }
 
 }  // namespace
