@@ -680,6 +680,11 @@ Task<void> Api::State::events(Request& q, Response& r) {
 }
 
 Task<void> Api::State::statements(Request& q, Response& r) {
+  // As for events; of a statement most is text that is not kept.
+  if (const auto room = door.analyzer()->would_take(q.body().size() / 8); !room) {
+    problem_of(q, r, room.error(), true);
+    co_return;
+  }
   events::Parsed parsed;
   const events::Source source{source_name(q), 1, door.analyzer()->latest_acceptable()};
   if (q.body().size() <= kInlineXapiMax) {
