@@ -1,8 +1,34 @@
 #include "app/formats.h"
 
+#include <fmt/format.h>
+
+#include <system_error>
+
 #include "app/files.h"
 
 namespace covey::app {
+
+Result<std::string_view> format_of(const std::filesystem::path& path) {
+  std::error_code none;
+  if (std::filesystem::is_directory(path, none)) {
+    if (std::filesystem::exists(path / "learners.csv", none)) return "oulad";
+    return fail(Errc::kRejected,
+                fmt::format("{} is a folder, and no OULAD package (which has learners.csv in it); "
+                            "name the files in it",
+                            path.string()));
+  }
+  if (path != "-" && !std::filesystem::exists(path, none)) {
+    return fail(Errc::kNotFound, fmt::format("{}: No such file or directory", path.string()));
+  }
+  const std::filesystem::path plain = path.extension() == ".zst" ? path.stem() : path;
+  const std::string ending = plain.extension().string();
+  if (ending == ".ndjson" || ending == ".jsonl") return "ndjson";
+  if (ending == ".csv") return "csv";
+  return fail(Errc::kRejected, fmt::format("{} does not say by its name what it holds; add "
+                                           "--format {}",
+                                           path == "-" ? "standard input" : path.string(),
+                                           fmt::join(kFormats, " or ")));
+}
 
 Result<events::XapiMapping> load_xapi_mapping(const std::string& path) {
   if (path.empty()) return events::XapiMapping::builtin();

@@ -40,6 +40,20 @@ struct ImportOptions {
   bool json = false;
 };
 
+struct Input {
+  std::string path, format;
+};
+
+Result<std::vector<Input>> inputs(const ImportOptions& options) {
+  std::vector<Input> all;
+  for (const auto& path : options.paths) {
+    std::string format = options.format;
+    if (format.empty()) format = COVEY_TRY(format_of(path));
+    all.push_back({path, std::move(format)});
+  }
+  return all;
+}
+
 /// Threads that parse; results are taken in the order the work was given.
 class Parsers {
  public:
@@ -147,8 +161,9 @@ class Intake {
 
 class Importer {
  public:
-  Importer(const ImportOptions& options, Store& store)
+  Importer(const ImportOptions& options, std::vector<Input> inputs, Store& store)
       : options_(options),
+        inputs_(std::move(inputs)),
         store_(store),
         bar_(store.clock, "importing"),
         intake_(*store.analyzer),
@@ -167,16 +182,16 @@ class Importer {
  private:
   Result<void> import_all() {
     std::error_code ignored;
-    for (const auto& path : options_.paths) {
-      if (options_.format == "oulad") continue;
-      if (path != "-") bytes_total_ += fs::file_size(path, ignored);
+    for (const auto& [path, format] : inputs_) {
+      if (format == "oulad" || path == "-") continue;
+      bytes_total_ += fs::file_size(path, ignored);
     }
-    for (const auto& path : options_.paths) {
-      if (options_.format == "oulad") {
+    for (const auto& [path, format] : inputs_) {
+      if (format == "oulad") {
         COVEY_TRY_VOID(import_oulad(path));
-      } else if (options_.format == "xapi") {
+      } else if (format == "xapi") {
         COVEY_TRY_VOID(import_xapi(path));
-      } else if (options_.format == "csv") {
+      } else if (format == "csv") {
         COVEY_TRY_VOID(import_csv(path));
       } else {
         COVEY_TRY_VOID(import_ndjson(path));
@@ -346,6 +361,7 @@ class Importer {
   }
 
   const ImportOptions& options_;
+  std::vector<Input> inputs_;
   Store& store_;
   Progress bar_;
   Intake intake_;
@@ -355,12 +371,13 @@ class Importer {
 };
 
 Result<Exit> import(const ImportOptions& options) {
+  auto files = COVEY_TRY(inputs(options));
   auto store = COVEY_TRY(Store::open(options.store, log::Access::kReadWrite));
   const auto started = store->clock.now();
   analyzer::Analyzer& analyzer = *store->analyzer;
   // What it fails of, every submission is answered with.
   std::jthread ingest([&] { std::ignore = analyzer.run_ingest(); });
-  Importer importer(options, *store);
+  Importer importer(options, std::move(files), *store);
   auto receipt = importer.run();
   analyzer.stop();
   ingest.join();
@@ -410,9 +427,11 @@ void add_import(CLI::App& app, Run& run) {
   options->store.add_data(*command);
   options->store.add_engine(*command);
   options->store.add_threads(*command);
-  command->add_option("--format", options->format, "What the files hold")
-      ->required()
-      ->check(CLI::IsMember({"ndjson", "csv", "xapi", "oulad"}));
+  command
+      ->add_option("--format", options->format,
+                   "What the files hold (default: as their names say, .ndjson, .jsonl, .csv; "
+                   "a folder: oulad)")
+      ->check(CLI::IsMember(std::vector<std::string>(kFormats.begin(), kFormats.end())));
   command->add_option("--source", options->source,
                       "Name that rows without an id are known by, with their line number "
                       "(default: the file's path). Give a new one when a file's name comes back "

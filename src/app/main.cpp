@@ -3,11 +3,41 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "app/commands.h"
+#include "base/near.h"
+
+namespace {
+
+/// Names what no option is called, for where a required one is missing it was often misspelt, and
+/// that alone is what CLI11 would say.
+void name_unknown_options(const CLI::App& cli) {
+  const CLI::App* command = &cli;
+  std::string path = cli.get_name();
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    path += " " + command->get_name();
+  }
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command->get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  for (const std::string& word : cli.remaining(true)) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!name.starts_with("-") || name == "-") continue;
+    fmt::print(stderr, "{} is not an option of {}{}\n", name, path,
+               covey::did_you_mean(name, known));
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace covey;
@@ -48,6 +78,7 @@ int main(int argc, char** argv) {
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) name_unknown_options(cli);
     return cli.exit(error) == 0 ? 0 : static_cast<int>(Exit::kUsage);
   }
   try {

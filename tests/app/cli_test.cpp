@@ -199,6 +199,13 @@ TEST(Cli, MistakesAreNamed) {
       {{"import", "--data", store, "--format", "ndjson", dir / "packed.ndjson"}, 2, "with gunzip"},
       {{"import", "--data", store, "--format", "ndjson", dir.path()}, 2, "folder"},
       {{"import", "--data", store, "--format", "ndjson", "-"}, 2, "--source"},
+      {{"import", "--data", store, dir / "bad.csv"}, 2, "time"},
+      {{"import", "--data", store, dir / "not.zst"}, 2, "add --format ndjson or csv"},
+      {{"import", "--data", store, dir / "nowhere"}, 2, "No such file"},
+      {{"import", "--data", store, dir.path()}, 2, "no OULAD package"},
+      {{"import", "--data", store, "-"}, 2, "standard input"},
+      {{"import", "--date", store, "events.csv"}, 2, "import; did you mean '--data'?"},
+      {{"quarantine", "list", "--limits=3"}, 2, "covey quarantine list; did you mean '--limit'?"},
       {{"traits", "--data", dir / "none"}, 2, dir / "none"},
       {{"traits", "--data", store, "--as-of", "yesterday"}, 2, "2014-02-01T12:00:00Z"},
       {{"discover", "--data", store, "--k", "1"}, 2, "--k"},
@@ -318,6 +325,9 @@ TEST(Cli, NdjsonAndCsvOfTheSameEventsGiveTheSameTraits) {
         run_covey({"import", "--data", store, "--format", format, dir / ("a." + format), "--json"});
     ASSERT_EQ(got.code, 0) << got.err;
     EXPECT_EQ(json::parse(got.out).at("accepted"), 300) << got.err;
+    const Finished again = run_covey({"import", "--data", store, dir / ("a." + format), "--json"});
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(json::parse(again.out).at("duplicates"), 300) << "the name says the format";
     traits.push_back(run_covey({"traits", "--data", store, "--as-of", "2024-04-01", "--csv"}).out);
   }
   EXPECT_EQ(traits[0], traits[1]);
