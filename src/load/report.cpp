@@ -178,7 +178,6 @@ void table(std::string& out, const Settings& settings, const Totals& totals) {
 
 /// Latencies in twelve lines.
 void letters(std::string& out, const telemetry::Histogram& h) {
-  if (h.count() == 0) return;
   // Rows as far apart in their logarithm: every latency from a microsecond to an hour fits.
   const double low = std::log10(std::max(0.001, ms(h, 0))), high = std::log10(ms(h, 1) * 1.01);
   constexpr std::size_t kRows = 12;
@@ -325,6 +324,7 @@ std::string to_text(const Report& report) {
     }
     table(out, report.settings, totals);
     for (const Kind kind : used(report.settings)) {
+      if (totals.of(kind).latency.count() == 0) continue;
       out += fmt::format("Latency of {}, from when a request was {}:\n", title(kind),
                          report.settings.lane(kind).one_after_another ? "sent" : "due");
       letters(out, totals.of(kind).latency);
