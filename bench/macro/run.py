@@ -234,6 +234,7 @@ class Bench:
         self.cold_batch = build / "bench/cold_batch"
         self.busy_rollout = build / "bench/busy_rollout"
         self.rows, self.raw = [], {}
+        self.stopped = False
         self.repeat = 3 if quick else 5
         today = datetime.datetime.now(datetime.timezone.utc).date()
         # What is served is about now: the store ends yesterday, what is posted is of yesterday.
@@ -253,7 +254,7 @@ class Bench:
             )
 
     def step(self, rows, name, work):
-        if not self.wants(*rows):
+        if self.stopped or not self.wants(*rows):
             return
         say(f"{', '.join(rows)}: {name}")
         start = time.monotonic()
@@ -266,6 +267,9 @@ class Bench:
                 if not any(row["row"].rstrip("ab") == number for row in self.rows):
                     self.row(number, name, "failed", reason[:160], None, "", False)
             self.raw.setdefault("failures", {})[name] = reason
+        except KeyboardInterrupt:
+            self.stopped = True
+            self.raw.setdefault("failures", {})[name] = "interrupted"
         say(f"{', '.join(rows)}: {time.monotonic() - start:.0f} s")
 
     # P1: cold batch against SQL and the plain engine.
@@ -724,6 +728,46 @@ http {{
                  f"{found['discover']['ok']} discoveries", f"{latency['p99']:.2f} ms",
                  f"P50 {latency['p50']:.2f}, P99.9 {latency['p999']:.2f} ms", None, "< 20 ms",
                  latency["p99"] < 20 and rate >= 0.95 * ingest, less=latency["p99"])
+        self.tail(server, load, ["--id-prefix", "beside-", "--ingest", ingest, "--ingest-connections", 8,
+                                 "--discover", "max"])
+
+    def tail(self, server, load, work):
+        """How much of the tail is the machine's: what nginx's static answer takes in its turn while
+        the service does the same work. Events and discoveries are asked for by a process of their own."""
+        length = 8 if self.quick else 20
+        status, answer = server.get("/v1/learners/sim-0000001")
+        if status != 200:
+            raise Failed(f"GET /v1/learners/sim-0000001: {status}")
+        url = f"http://127.0.0.1:{server.port}"
+        told = {}
+        with self.nginx(answer) as peer:
+            for beside, options in (("nothing", None), ("events and discoveries", work)):
+                command = [self.covey, "load", url, "--json", *load, *(options or []), "--for", "0s"]
+                busy = options and subprocess.Popen([str(part) for part in command],
+                                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    told[beside] = run_json(
+                        [self.covey, "load", url, "--against", f"http://127.0.0.1:{peer.port}",
+                         *load[:2], "--rate", 5000, "--connections", 32, "--for", f"{2 * length}s",
+                         "--block", "2s", "--json"])
+                    if busy and busy.poll() is not None:
+                        raise Failed("the load beside look-ups ended before them")
+                finally:
+                    if busy and busy.poll() is None:
+                        busy.send_signal(signal.SIGINT)
+                        busy.wait(60)
+        self.raw["tail"] = {}
+        for beside, both in told.items():
+            sides = [side["kinds"]["lookups"] for side in (both, both["against"])]
+            if any(side["error_rate"] > 0 for side in sides):
+                raise Failed(f"look-ups beside {beside} failed")
+            ours, theirs = ({"p99": side["latency_ms"]["p99"], "p50": side["latency_ms"]["p50"],
+                             "own_p99": side["generator_lag_ms"]["p99"]} for side in sides)
+            self.raw["tail"][beside] = {"covey": ours, "nginx": theirs}
+            self.row("P7", f"look-ups at 5,000/s, a process of their own, beside {beside}",
+                     f"P99 {ours['p99']:.2f} ms", f"nginx, a static file, in turn: {theirs['p99']:.2f} ms; "
+                     f"the generator's own lateness: {theirs['own_p99']:.2f} ms",
+                     theirs["p99"] / ours["p99"], "", None)
 
     # L1: the generator itself.
 
@@ -881,8 +925,11 @@ def main():
         os.chmod(work, 0o755)  # nginx' workers are another user
         for i in range(options.rounds if options.against else 1):
             mine.append(measure(options, only, BUILD, fresh(work, f"now-{i}")))
-            if options.against:
+            if options.against and not mine[-1].stopped:
                 theirs.append(measure(options, only, options.against, fresh(work, f"then-{i}")))
+            stopped = any(bench.stopped for bench in mine + theirs)
+            if stopped:
+                break
     bench = mine[-1]
     facts["minutes"] = (time.monotonic() - start) / 60
     told = facts | {"quick": options.quick, "rows": bench.rows, "raw": bench.raw}
@@ -899,6 +946,9 @@ def main():
         print_comparison(told["against"]["rows"], options.against)
         worse = any(row["ratio"] > 1 + TOLERATED for row in told["against"]["rows"])
     print(f"\n{facts['minutes']:.1f} min; all figures: {kept.relative_to(ROOT)}")
+    if stopped:
+        say("interrupted: only what was measured before it is above")
+        return 130
     if any("failures" in b.raw for b in mine + theirs):
         return 1
     missed = worse if options.against else any(row["held"] is False for row in bench.rows)
