@@ -1,18 +1,8 @@
 #include "app/thread_pool.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <algorithm>
+#include "base/scheduling.h"
 
 namespace covey::app {
-
-void step_back(int niceness) {
-  if (niceness == 0) return;
-  // Linux keeps it for each thread apart; a new one has its maker's. That it may fail does no harm.
-  const auto self = static_cast<id_t>(::gettid());
-  ::setpriority(PRIO_PROCESS, self, std::min(::getpriority(PRIO_PROCESS, self) + niceness, 19));
-}
 
 ThreadPool::ThreadPool(unsigned width, int niceness) {
   for (unsigned i = 1; i < width; ++i) {

@@ -11,10 +11,6 @@
 
 namespace covey::app {
 
-/// Has the kernel prefer other threads to this one, by so much more than before as nice(1) says: 0
-/// is nothing, 19 the most.
-void step_back(int niceness);
-
 /// Threads for Parallel. The caller of run() works too, so width 1 has no thread of its own.
 /// run() may be called from several threads; the second waits for the first.
 class ThreadPool final : public Parallel {

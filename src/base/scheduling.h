@@ -1,0 +1,17 @@
+#pragma once
+
+namespace covey {
+
+// Wishes of the calling thread to the kernel, for where cores are short. That one is not granted
+// does no harm.
+
+/// Other threads come first, by so much more than before as nice(1) says: 0 is nothing, 19 the
+/// most.
+void step_back(int niceness);
+
+/// To run as soon as it wakes, for a tenth of a millisecond at a time: whoever runs then need not
+/// come to the end of a slice of its own, some milliseconds. For threads that mostly wait, since
+/// their share stays the same. Linux 6.12 and later.
+void want_short_slices();
+
+}  // namespace covey
