@@ -21,8 +21,10 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/scheduling.h"
 #include "log/frame.h"
 #include "log/id_index.h"
 #include "log/wal_tail.h"
@@ -250,6 +252,19 @@ class NoAutoRecovery final : public rocksdb::EventListener {
   }
 };
 
+/// RocksDB itself would put them behind all else, or nowhere.
+class FlushesStepBack final : public rocksdb::EventListener {
+ public:
+  explicit FlushesStepBack(int niceness) : niceness_(niceness) {}
+  void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
+    thread_local int niceness = 0;  // a thread of RocksDB's, which it keeps for flushes
+    if (niceness < niceness_) step_back(niceness_ - std::exchange(niceness, niceness_));
+  }
+
+ private:
+  int niceness_;
+};
+
 struct Db {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> family;
@@ -348,7 +363,7 @@ Status create_db(const fs::path& path) {
   return status;
 }
 
-Result<Db> open_db(const fs::path& dir, Access access) {
+Result<Db> open_db(const fs::path& dir, Access access, const RocksLimits& limits) {
   const fs::path path = dir / kDbName;
   std::error_code error;
   if (!fs::is_directory(path, error)) {
@@ -369,6 +384,7 @@ Result<Db> open_db(const fs::path& dir, Access access) {
     open.statistics = rocksdb::CreateDBStatistics();
     open.statistics->set_stats_level(rocksdb::StatsLevel::kExceptTimers);
     rocksdb::DBOptions options = db_options(access);
+    options.listeners.push_back(std::make_shared<FlushesStepBack>(limits.flush_niceness));
     options.statistics = open.statistics;
     rocksdb::DB* raw = nullptr;
     if (access == Access::kReadWrite) {
@@ -1195,7 +1211,7 @@ Result<std::unique_ptr<Log>> open_rocks_log(const fs::path& dir, Access access,
         break;
     }
   }
-  auto db = COVEY_TRY(open_db(dir, access));
+  auto db = COVEY_TRY(open_db(dir, access, limits));
   if (limits.step_back) {
     // A wish: where it is not granted, look-ups only wait longer.
     rocksdb::Env::Default()

@@ -20,9 +20,11 @@ struct RocksLimits {
   /// Appends are refused as kFull while the disk has less free than this, so that RocksDB itself
   /// never meets a full disk in mid-compaction.
   std::uint64_t disk_free_bytes_min = std::uint64_t{64} << 20;
-  /// Compaction has the kernel prefer other threads, in every store of the process. Flushes do
-  /// not: append() and snapshots wait for them.
+  /// Compaction has the kernel prefer other threads, in every store of the process.
   bool step_back = false;
+  /// Niceness of flushes, for which append() and snapshots wait: not above that of append()'s
+  /// thread.
+  int flush_niceness = 0;
 };
 
 enum class Access { kReadWrite, kReadOnly };

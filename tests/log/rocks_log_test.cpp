@@ -424,6 +424,29 @@ TEST_F(RocksLogTest, AFullDiskRefusesAndGoesOnOnceThereIsRoom) {
   }
 }
 
+// Goal: the kernel has flushes step back as far as is asked for.
+TEST_F(RocksLogTest, FlushesStepBack) {
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  for (const int niceness : {0, 3, 5}) {
+    RocksLimits limits;
+    limits.flush_niceness = niceness;
+    auto log = *open(limits);
+    auto writer = *log->begin_snapshot();
+    ASSERT_TRUE(ok(writer->write(std::string(100'000, 's'))));
+    ASSERT_TRUE(ok(writer->commit(log->end())));
+    int flushers = 0;
+    for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+      std::string name;
+      std::getline(std::ifstream(task.path() / "comm"), name);
+      if (name != "rocksdb:high") continue;
+      ++flushers;
+      const auto id = static_cast<id_t>(std::stoul(task.path().filename()));
+      EXPECT_EQ(::getpriority(PRIO_PROCESS, id), own + niceness);
+    }
+    EXPECT_EQ(flushers, 1);
+  }
+}
+
 // Goal: a snapshot that does not fit fails as kFull, leaves the old one, and appends still work.
 TEST_F(RocksLogTest, ASnapshotThatDoesNotFitLeavesTheOldOne) {
   const SmallDisk disk("size=24m");
