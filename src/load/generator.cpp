@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "base/scheduling.h"
 #include "load/answer_reader.h"
 
 namespace covey::load {
@@ -690,7 +691,10 @@ void Generator::prepare(Parallel& threads) {
 Totals Generator::run(Parallel& threads) {
   if (workers_.size() != threads.width()) prepare(threads);
   const nanoseconds begin = clock_.now() + kHeadStart;
-  threads.run(workers_.size(), [&](std::size_t i) { workers_[i]->run(begin); });
+  threads.run(workers_.size(), [&](std::size_t i) {
+    want_short_slices();  // or it measures its own waiting for a core
+    workers_[i]->run(begin);
+  });
   Totals totals;
   for (const auto& worker : workers_) totals += std::move(*worker).totals();
   return totals;
