@@ -19,6 +19,7 @@
 #include "app/formats.h"
 #include "app/progress.h"
 #include "app/store.h"
+#include "base/scheduling.h"
 #include "experiment/report.h"
 #include "experiment/wording.h"
 #include "http/server.h"
@@ -67,8 +68,9 @@ Result<Address> parse_address(const std::string& text) {
   return Address{host, static_cast<std::uint16_t>(port)};
 }
 
-// Who asks comes first, then events that came, then discovery, which fills every core for a second.
-constexpr int kIngestBehind = 5;
+// Who asks comes first, then events that came, with a sixth of what a thread that asks may take,
+// last discovery, which takes a second.
+constexpr int kIngestBehind = 8;
 constexpr int kBehind = 19;
 // Without practice for so long a learner has no traits (docs/traits.md).
 constexpr std::chrono::weeks kAllDormantAfter{learners::kWindowWeeks};
@@ -150,7 +152,7 @@ class Service {
         threads_(thread_count(options.store.threads)),
         io_(std::move(io)),
         ingest_pool_(threads_, kIngestBehind),
-        discovery_pool_(threads_, kBehind),
+        discovery_pool_(std::max(threads_ - 1, 1u), kBehind),  // a core is for who asks
         api_(
             std::move(config), door_, clock_, discovery_pool_,
             [this](std::function<void()> task) { background_.post(std::move(task)); },
@@ -182,7 +184,10 @@ class Service {
     {
       std::vector<std::jthread> io_threads;
       for (unsigned i = 0; i < threads_; ++i) {
-        io_threads.emplace_back([this] { io_->run(); });
+        io_threads.emplace_back([this] {
+          want_short_slices();
+          io_->run();
+        });
       }
     }
     recovery.join();
@@ -297,6 +302,7 @@ class Service {
     config.limits.snapshot_events = options_.snapshot_events;
     log::RocksLimits limits;
     limits.step_back = true;
+    limits.flush_niceness = kIngestBehind;
     log_ = COVEY_TRY(
         log::open_rocks_log(options_.store.data, log::Access::kReadWrite, limits, clock_));
     Progress bar(clock_, "recovering");

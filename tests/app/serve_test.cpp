@@ -1,9 +1,17 @@
 // The service as a process: what it promises across start, stop and trouble.
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <set>
 #include <thread>
@@ -192,6 +200,37 @@ TEST(Serve, APortInUseIsNamed) {
       {"serve", "--data", two.path(), "--listen", fmt::format("127.0.0.1:{}", server.port())});
   EXPECT_NE(second.code, 0);
   EXPECT_NE(second.err.find(std::to_string(server.port())), std::string::npos) << second.err;
+}
+
+// Goal: where cores are short, who asks comes first, then events, last discovery, which leaves a
+// core.
+TEST(Serve, TellsTheKernelWhoComesFirst) {
+  const TempDir dir;
+  Server server(dir.path(), {"--threads", "3"});
+  ASSERT_NE(server.port(), 0) << server.process().err();
+  const auto niceness_of = [](id_t task) { return ::getpriority(PRIO_PROCESS, task); };
+  const int own = niceness_of(0);
+  std::map<int, int> threads;  // by niceness
+  int short_slices = 0;
+  std::uint64_t slice = 0;
+  for (const auto& task :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", server.process().pid()))) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    if (!name.starts_with("covey")) continue;
+    const auto id = static_cast<id_t>(std::stoul(task.path().filename()));
+    ++threads[niceness_of(id) - own];
+    std::array<std::uint64_t, 6> attributes{};  // the kernel's struct sched_attr
+    ASSERT_EQ(::syscall(SYS_sched_getattr, id, attributes.data(), sizeof attributes, 0), 0);
+    slice = std::max(slice, attributes[3]);
+    short_slices += attributes[3] == 100'000 ? 1 : 0;
+  }
+  EXPECT_EQ(threads[8], 3) << "two of the pool, and ingest";
+  EXPECT_EQ(threads[19], 3) << "one of discovery's pool, background and readers";
+  EXPECT_GE(threads[0], 3);
+  if (slice > 0) {  // since Linux 6.12
+    EXPECT_EQ(short_slices, 3) << "those that answer";
+  }
 }
 
 // Goal: more than it can take is refused in time with Retry-After, look-ups go on, and whatever
