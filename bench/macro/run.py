@@ -227,6 +227,45 @@ class Dashboards:
                 self.history(3 * step, step)
 
 
+class Busy:
+    """A process that sends events to a service and has it discover, beside what is measured."""
+
+    def __init__(self, covey, server, options):
+        self.server = server
+        command = [covey, "load", f"http://127.0.0.1:{server.port}", "--json", *options, "--for", "0s"]
+        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def accepted(self):
+        metrics = self.server.get("/metrics")[1].decode()
+        found = re.search(r"^covey_events_accepted_total (\d+)", metrics, re.M)
+        return int(found.group(1)) if found else 0
+
+    def __enter__(self):
+        before = self.accepted()
+        end = time.monotonic() + 60
+        while self.accepted() == before:  # it first makes what it sends
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise Failed("the load beside look-ups does not begin")
+            time.sleep(0.1)
+        return self
+
+    def done(self, events_per_second):
+        """Ends it; it must have been what it was to be."""
+        if self.process.poll() is not None:
+            raise Failed("the load beside look-ups ended before them")
+        self.process.send_signal(signal.SIGINT)
+        kinds = json.loads(self.process.communicate(timeout=60)[0])["kinds"]
+        rate = kinds["ingest"]["events_per_second"]
+        if rate < events_per_second or kinds["discover"]["ok"] == 0:
+            raise Failed(f"beside look-ups {rate:.0f} events/s came in, with {kinds['discover']['ok']} discoveries")
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
 class Bench:
     def __init__(self, quick, only, work, build=BUILD):
         self.quick, self.only, self.work, self.build = quick, only, work, build
@@ -654,12 +693,12 @@ class Bench:
                      less=median(starts))
             if self.wants("P6"):
                 self.lookups(server, learners)
-            if self.wants("P7"):
-                self.mixed(server, load)
             memory = server.resident_bytes() / learners
             self.raw["service_resident_bytes_per_learner"] = memory
             self.row("P8", f"the whole service, {count(learners)} learners", f"{memory:.0f} B",
                      "resident, with log buffers and known ids", None, "", None, less=memory)
+            if self.wants("P7"):
+                self.mixed(server, load)
         finally:
             server.end()
 
@@ -728,10 +767,10 @@ http {{
                  f"{found['discover']['ok']} discoveries", f"{latency['p99']:.2f} ms",
                  f"P50 {latency['p50']:.2f}, P99.9 {latency['p999']:.2f} ms", None, "< 20 ms",
                  latency["p99"] < 20 and rate >= 0.95 * ingest, less=latency["p99"])
-        self.tail(server, load, ["--id-prefix", "beside-", "--ingest", ingest, "--ingest-connections", 8,
-                                 "--discover", "max"])
+        self.tail(server, load, ingest, ["--id-prefix", "beside-", "--ingest", ingest, "--ingest-connections", 8,
+                                         "--discover", "max"])
 
-    def tail(self, server, load, work):
+    def tail(self, server, load, ingest, work):
         """How much of the tail is the machine's: what nginx's static answer takes in its turn while
         the service does the same work. Events and discoveries are asked for by a process of their own."""
         length = 8 if self.quick else 20
@@ -742,20 +781,14 @@ http {{
         told = {}
         with self.nginx(answer) as peer:
             for beside, options in (("nothing", None), ("events and discoveries", work)):
-                command = [self.covey, "load", url, "--json", *load, *(options or []), "--for", "0s"]
-                busy = options and subprocess.Popen([str(part) for part in command],
-                                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                try:
+                with contextlib.ExitStack() as stack:
+                    busy = stack.enter_context(Busy(self.covey, server, [*load, *options])) if options else None
                     told[beside] = run_json(
                         [self.covey, "load", url, "--against", f"http://127.0.0.1:{peer.port}",
                          *load[:2], "--rate", 5000, "--connections", 32, "--for", f"{2 * length}s",
                          "--block", "2s", "--json"])
-                    if busy and busy.poll() is not None:
-                        raise Failed("the load beside look-ups ended before them")
-                finally:
-                    if busy and busy.poll() is None:
-                        busy.send_signal(signal.SIGINT)
-                        busy.wait(60)
+                    if busy:
+                        busy.done(0.95 * ingest)
         self.raw["tail"] = {}
         for beside, both in told.items():
             sides = [side["kinds"]["lookups"] for side in (both, both["against"])]
@@ -930,7 +963,8 @@ def main():
             stopped = any(bench.stopped for bench in mine + theirs)
             if stopped:
                 break
-    bench = mine[-1]
+    whole = [b for b in mine if not b.stopped]
+    bench = (whole or mine)[-1]
     facts["minutes"] = (time.monotonic() - start) / 60
     told = facts | {"quick": options.quick, "rows": bench.rows, "raw": bench.raw}
     if options.against:

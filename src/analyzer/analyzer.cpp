@@ -127,6 +127,7 @@ struct Analyzer::State {
   Result<void> load_previous();
   std::optional<Error> refusal(std::size_t bytes) const;
   void store(std::vector<Item>& group);
+  void erase_longer(Item& run, log::Record& record) const;
   bool snapshot_due() const;
   Result<void> snapshot();
 };
@@ -334,6 +335,7 @@ void Analyzer::State::store(std::vector<Item>& group) {
     for (const auto& r : group[i].parsed.rejected) {
       records[i].puts.emplace_back(quarantine_key(r), encode(Quarantined{r, clock.wall()}));
     }
+    if (!group[i].last_of_labels.empty()) erase_longer(group[i], records[i]);
     records[i].encode = [&batch, &w, &encoded = group[i].encoded](
                             std::span<const std::uint8_t> duplicate) -> std::string {
       std::vector<std::uint8_t> keep(batch.size());
@@ -371,15 +373,6 @@ void Analyzer::State::store(std::vector<Item>& group) {
                               "list`, then replay or drop them",
                               quarantined));
     }
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      if (group[i].last_of_labels.empty()) continue;
-      // Now, for the run before may have been stored since this one was made.
-      COVEY_TRY_VOID(log.scan(kPreviousPrefix, group[i].last_of_labels,
-                              [&](std::string_view key, std::string_view) {
-                                records[i].erases.emplace_back(key);
-                                return true;
-                              }));
-    }
     return log.append(records);
   }();
   if (!appended) {
@@ -410,6 +403,20 @@ void Analyzer::State::store(std::vector<Item>& group) {
     counters.rejected += receipt.rejected;
     if (group[i].done) group[i].done(receipt);
   }
+}
+
+/// Has `record` erase the labels of a longer run. Now, for it may have been stored since `run` was
+/// made. Where they can't be read, `run` alone is not stored.
+void Analyzer::State::erase_longer(Item& run, log::Record& record) const {
+  const auto scanned =
+      log.scan(kPreviousPrefix, run.last_of_labels, [&](std::string_view key, std::string_view) {
+        record.erases.emplace_back(key);
+        return true;
+      });
+  if (scanned) return;
+  record.puts.clear();
+  record.erases.clear();
+  if (run.done) std::exchange(run.done, nullptr)(std::unexpected(scanned.error()));
 }
 
 // A snapshot costs as much as there are learners; so that many of them are not written out every

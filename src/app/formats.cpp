@@ -18,7 +18,8 @@ Result<std::string_view> format_of(const std::filesystem::path& path) {
                             path.string()));
   }
   if (path != "-" && !std::filesystem::exists(path, none)) {
-    return fail(Errc::kNotFound, fmt::format("{}: No such file or directory", path.string()));
+    if (!none) none = std::make_error_code(std::errc::no_such_file_or_directory);
+    return fail(Errc::kNotFound, fmt::format("{}: {}", path.string(), none.message()));
   }
   const std::filesystem::path plain = path.extension() == ".zst" ? path.stem() : path;
   const std::string ending = plain.extension().string();

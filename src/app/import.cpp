@@ -429,8 +429,8 @@ void add_import(CLI::App& app, Run& run) {
   options->store.add_threads(*command);
   command
       ->add_option("--format", options->format,
-                   "What the files hold (default: as their names say, .ndjson, .jsonl, .csv; "
-                   "a folder: oulad)")
+                   "What the files hold (default: as their names say, .ndjson, .jsonl, .csv, "
+                   "each also as .zst; a folder: oulad)")
       ->check(CLI::IsMember(std::vector<std::string>(kFormats.begin(), kFormats.end())));
   command->add_option("--source", options->source,
                       "Name that rows without an id are known by, with their line number "

@@ -31,7 +31,7 @@ void name_unknown_options(const CLI::App& cli) {
   const std::vector<std::string_view> known(names.begin(), names.end());
   for (const std::string& word : cli.remaining(true)) {
     const std::string name = word.substr(0, word.find('='));
-    if (!name.starts_with("-") || name == "-") continue;
+    if (!name.starts_with("-") || name == "-" || name == "--") continue;
     fmt::print(stderr, "{} is not an option of {}{}\n", name, path,
                covey::did_you_mean(name, known));
   }

@@ -15,7 +15,7 @@ namespace {
 struct Attributes {
   std::uint32_t size = sizeof(Attributes);
   std::uint32_t policy = SCHED_OTHER;
-  std::uint64_t flags = 0;
+  std::uint64_t flags = 1;  // SCHED_FLAG_RESET_ON_FORK
   std::int32_t nice = 0;
   std::uint32_t priority = 0;
   std::uint64_t runtime_ns = 0, deadline_ns = 0, period_ns = 0;
@@ -39,6 +39,9 @@ void step_back(int niceness) {
 
 void want_short_slices() {
   Attributes wish;
+  const int policy = ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+  if (policy != SCHED_OTHER && policy != SCHED_BATCH) return;  // somebody else's wish
+  wish.policy = static_cast<std::uint32_t>(policy);
   wish.nice = niceness_of_this_thread();
   wish.runtime_ns = kShortestSliceNs;
   ::syscall(SYS_sched_setattr, 0, &wish, 0);  // no wrapper before glibc 2.41

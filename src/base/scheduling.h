@@ -9,9 +9,9 @@ namespace covey {
 /// most.
 void step_back(int niceness);
 
-/// To run as soon as it wakes, for a tenth of a millisecond at a time: whoever runs then need not
-/// come to the end of a slice of its own, some milliseconds. For threads that mostly wait, since
-/// their share stays the same. Linux 6.12 and later.
+/// To run soon after it wakes, for slices of a tenth of a millisecond: whoever runs then need not
+/// come to the end of its own, some milliseconds. For threads that mostly wait, since their share
+/// stays the same. Threads and processes made later have none of it. Linux 6.12 and later.
 void want_short_slices();
 
 }  // namespace covey

@@ -38,13 +38,13 @@ class Slabs {
 
  private:
   static constexpr std::size_t kSlab = Pages::kHuge;
-  static constexpr std::size_t kSpareMax = 32;  // a slab is at most such a part of all
+  static constexpr std::size_t kSlabDivisor = 32;  // a slab is a 32nd of all before it
   std::byte* cut(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     taken_ += bytes;
     if (bytes > kSlab / 4) return add(bytes);  // of its own: nothing is wasted
     if (left_ < bytes) {
-      const std::size_t slab = std::max(kSlab, bytes_ / kSpareMax / kSlab * kSlab);
+      const std::size_t slab = std::max(kSlab, bytes_ / kSlabDivisor / kSlab * kSlab);
       next_ = add(slab);
       left_ = slab;
     }

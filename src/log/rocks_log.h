@@ -22,8 +22,8 @@ struct RocksLimits {
   std::uint64_t disk_free_bytes_min = std::uint64_t{64} << 20;
   /// Compaction has the kernel prefer other threads, in every store of the process.
   bool step_back = false;
-  /// Niceness of flushes, for which append() and snapshots wait: not above that of append()'s
-  /// thread.
+  /// Niceness of flushes, on top of the process's; append() and snapshots wait for them. The
+  /// threads are shared by all stores of the process, and stay at the highest that was asked for.
   int flush_niceness = 0;
 };
 

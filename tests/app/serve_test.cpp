@@ -202,34 +202,51 @@ TEST(Serve, APortInUseIsNamed) {
   EXPECT_NE(second.err.find(std::to_string(server.port())), std::string::npos) << second.err;
 }
 
+// What the kernel was told of a process's threads.
+struct Wishes {
+  std::map<int, int> threads;  // by niceness, above this process's
+  int short_slices = 0;
+  bool told = false;  // of slices at all: since Linux 6.12
+};
+
+Wishes wishes_of(int pid) {
+  Wishes out;
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  for (const auto& task : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid))) {
+    std::string name;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    const auto id = static_cast<id_t>(std::stoul(task.path().filename()));
+    std::array<std::uint64_t, 6> attributes{};  // the kernel's struct sched_attr
+    if (!name.starts_with("covey") ||           // RocksDB's, or gone meanwhile
+        ::syscall(SYS_sched_getattr, id, attributes.data(), sizeof attributes, 0) != 0) {
+      continue;
+    }
+    ++out.threads[::getpriority(PRIO_PROCESS, id) - own];
+    out.told = out.told || attributes[3] > 0;
+    out.short_slices += attributes[3] == 100'000 ? 1 : 0;
+  }
+  return out;
+}
+
 // Goal: where cores are short, who asks comes first, then events, last discovery, which leaves a
 // core.
 TEST(Serve, TellsTheKernelWhoComesFirst) {
+  if (::getpriority(PRIO_PROCESS, 0) > 0) GTEST_SKIP() << "niceness ends at 19";
   const TempDir dir;
   Server server(dir.path(), {"--threads", "3"});
   ASSERT_NE(server.port(), 0) << server.process().err();
-  const auto niceness_of = [](id_t task) { return ::getpriority(PRIO_PROCESS, task); };
-  const int own = niceness_of(0);
-  std::map<int, int> threads;  // by niceness
-  int short_slices = 0;
-  std::uint64_t slice = 0;
-  for (const auto& task :
-       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", server.process().pid()))) {
-    std::string name;
-    std::getline(std::ifstream(task.path() / "comm"), name);
-    if (!name.starts_with("covey")) continue;
-    const auto id = static_cast<id_t>(std::stoul(task.path().filename()));
-    ++threads[niceness_of(id) - own];
-    std::array<std::uint64_t, 6> attributes{};  // the kernel's struct sched_attr
-    ASSERT_EQ(::syscall(SYS_sched_getattr, id, attributes.data(), sizeof attributes, 0), 0);
-    slice = std::max(slice, attributes[3]);
-    short_slices += attributes[3] == 100'000 ? 1 : 0;
+  Wishes found;
+  for (int tries = 0; tries < 1'000; ++tries) {  // a thread that was made need not have run yet
+    found = wishes_of(server.process().pid());
+    if (found.threads[8] == 3 && found.threads[19] == 3 && found.short_slices == 3) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (!found.told && tries > 100) break;
   }
-  EXPECT_EQ(threads[8], 3) << "two of the pool, and ingest";
-  EXPECT_EQ(threads[19], 3) << "one of discovery's pool, background and readers";
-  EXPECT_GE(threads[0], 3);
-  if (slice > 0) {  // since Linux 6.12
-    EXPECT_EQ(short_slices, 3) << "those that answer";
+  EXPECT_EQ(found.threads[8], 3) << "two of the pool, and ingest";
+  EXPECT_EQ(found.threads[19], 3) << "one of discovery's pool, background and readers";
+  EXPECT_GE(found.threads[0], 3);
+  if (found.told) {
+    EXPECT_EQ(found.short_slices, 3) << "those that answer";
   }
 }
 

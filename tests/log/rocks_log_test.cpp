@@ -438,10 +438,10 @@ TEST_F(RocksLogTest, FlushesStepBack) {
     for (const auto& task : fs::directory_iterator("/proc/self/task")) {
       std::string name;
       std::getline(std::ifstream(task.path() / "comm"), name);
-      if (name != "rocksdb:high") continue;
+      if (!name.starts_with("rocksdb:high")) continue;
       ++flushers;
       const auto id = static_cast<id_t>(std::stoul(task.path().filename()));
-      EXPECT_EQ(::getpriority(PRIO_PROCESS, id), own + niceness);
+      EXPECT_GE(::getpriority(PRIO_PROCESS, id), std::min(own + niceness, 19));
     }
     EXPECT_EQ(flushers, 1);
   }

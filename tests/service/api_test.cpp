@@ -351,7 +351,7 @@ TEST_F(ApiTest, PushesBackWhenTheQueueIsFull) {
     refused = analyzer_->counters().refused > 0;
   }
   // Refused unread: read, both of these would be 400, for nothing is in them.
-  const std::string nothing(8 * body.size(), ' ');
+  const std::string nothing(32 * body.size(), ' ');
   EXPECT_EQ(ask(post("/v1/events", nothing)).status, 429);
   EXPECT_EQ(ask(post("/xapi/statements", nothing, "X-Experience-API-Version: 1.0.3\r\n")).status,
             429);
