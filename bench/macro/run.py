@@ -757,6 +757,9 @@ http {{
     def mixed(self, server, load):
         length = 8 if self.quick else 20
         ingest = 100_000
+        # It may still be reading which ids are known, seconds for tens of millions; then events wait.
+        self.load(server, *load, "--id-prefix", "first-", "--ingest", "max", "--events", 1000, "--patience",
+                  "60s", "--for", "0s")
         found = self.load(server, *load, "--id-prefix", "mixed-", "--rate", 5000, "--connections", 32,
                           "--ingest", ingest, "--ingest-connections", 8, "--discover", "max",
                           "--for", f"{length}s")
