@@ -152,7 +152,7 @@ class Service {
         threads_(thread_count(options.store.threads)),
         io_(std::move(io)),
         ingest_pool_(threads_, kIngestBehind),
-        discovery_pool_(std::max(threads_ - 1, 1u), kBehind),  // the rest is for who asks
+        discovery_pool_(threads_, kBehind),
         api_(
             std::move(config), door_, clock_, discovery_pool_,
             [this](std::function<void()> task) { background_.post(std::move(task)); },
