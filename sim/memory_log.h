@@ -46,6 +46,8 @@ class MemoryLog final : public log::Log {
   void before_append(std::function<void(std::span<const log::Record>)> see) {
     before_append_ = std::move(see);
   }
+  /// Whether scan() fails, as of a disk that can't be read.
+  void unreadable(bool yes) { unreadable_ = yes; }
   std::uint64_t effects() const { return effects_; }
   bool dead() const { return dead_; }
 
@@ -121,6 +123,7 @@ class MemoryLog final : public log::Log {
   Result<void> scan(
       std::string_view prefix, std::string_view after,
       const std::function<bool(std::string_view, std::string_view)>& see) const override {
+    if (unreadable_) return fail(Errc::kFailed, "the simulated disk can't be read");
     const std::lock_guard lock(mutex_);
     for (const auto& [key, value] : disk_.notes) {
       if (!key.starts_with(prefix) || (!after.empty() && key <= after)) continue;
@@ -172,7 +175,7 @@ class MemoryLog final : public log::Log {
   std::atomic<std::uint64_t> effects_{0};
   std::uint64_t fatal_ = UINT64_MAX;
   Fate fate_ = Fate::kFine;
-  std::atomic<bool> dead_{false};
+  std::atomic<bool> dead_{false}, unreadable_{false};
   std::function<void(std::span<const log::Record>)> before_append_;
 };
 

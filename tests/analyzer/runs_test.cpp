@@ -248,5 +248,26 @@ TEST(Runs, AShorterOneLeavesNothingOfALongerOne) {
   EXPECT_EQ(world.analyzer->runs()->size(), 2u);
 }
 
+// Goal: a run whose predecessor's labels can't be read is not stored, and the events that are
+// stored beside it are; the next run, which can be, holds it.
+TEST(Runs, OneThatCannotBeStoredTakesNoEventsWithIt) {
+  sim::MemoryLog::Disk disk;
+  World world(disk);
+  ASSERT_TRUE(world.open());
+  world.start();
+  add_learners(world, 60, 0);
+  world.log.unreadable(true);
+  ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+  add_learners(world, 60, 60);
+  EXPECT_FALSE(world.log.get(kRunsKey).value());
+  EXPECT_TRUE(world.analyzer->runs()->empty());
+  EXPECT_GT(world.practised("l119"), 0u);
+  world.log.unreadable(false);
+  ASSERT_TRUE(world.analyzer->discover(options(), world.serial, true));
+  world.analyzer->stop();
+  world.ingest.join();
+  EXPECT_EQ(world.analyzer->runs()->size(), 2u);
+}
+
 }  // namespace
 }  // namespace covey::analyzer
