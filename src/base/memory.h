@@ -36,6 +36,13 @@ class Pages {
   std::size_t size_ = 0;
 };
 
+/// Gives back the memory that a string or vector holds. Assigning an empty one does not: a vector
+/// keeps its room at `= {}`, and a string of libstdc++ at `= std::string()`, too.
+template <typename T>
+void let_go(T& held) {
+  T().swap(held);
+}
+
 /// Room for numbers that are written before they are read: it is neither cleared nor copied when it
 /// grows, and used again by whoever comes next.
 template <typename T>

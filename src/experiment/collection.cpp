@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "base/hash.h"
+#include "base/memory.h"
 
 namespace covey::experiment {
 namespace {
@@ -506,7 +507,7 @@ void Collection::finish(Parallel& parallel) {
         }
       }
     }
-    shard.told_us = {};
+    let_go(shard.told_us);
   });
 }
 

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <unordered_set>
 
+#include "base/memory.h"
 #include "http/problem.h"
 
 namespace covey::http {
@@ -32,7 +33,9 @@ constexpr auto kTuple = asio::as_tuple(kAwait);
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 constexpr std::size_t kSmallReadBytes = std::size_t{4} << 10;
-constexpr std::size_t kRoomKept = std::size_t{1} << 20;  // larger buffers go back after a request
+// Of a buffer, between requests: thousands of connections are idle at a time, and nobody counts
+// what they hold.
+constexpr std::size_t kRoomKept = std::size_t{16} << 10;
 constexpr std::size_t kCopiedBodyMax = std::size_t{16}
                                        << 10;  // above it a body is written in place
 constexpr int kAnswersInARow = 64;             // then other connections get the thread
@@ -129,11 +132,8 @@ std::string_view Request::field(std::string_view wanted) const {
 }
 
 void Request::drop_body() {
-  if (body_.capacity() > kRoomKept) {
-    body_ = std::string();
-  } else {
-    body_.clear();
-  }
+  body_.clear();
+  if (body_.capacity() > kRoomKept) let_go(body_);
   if (reserved_ > 0) reserved_total_->fetch_sub(reserved_);
   reserved_ = 0;
 }
@@ -159,8 +159,8 @@ void Response::problem(unsigned code, std::string_view type, std::string_view de
 void Response::clear() {
   status = 200;
   content_type = "application/json";
-  if (body.capacity() > kRoomKept) body = std::string();
   body.clear();
+  if (body.capacity() > kRoomKept) let_go(body);
   fields_.clear();
   close = false;
   tag = 0;

@@ -92,7 +92,7 @@ class Stream {
   Connection& connection_;
 };
 
-/// What a handler answers. Reused from request to request, so a body's room is kept.
+/// What a handler answers. Reused from request to request, so a small body's room is kept.
 class Response {
  public:
   unsigned status = 200;

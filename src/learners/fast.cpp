@@ -470,7 +470,7 @@ TraitColumns Fast::traits(Time as_of, Parallel& parallel) const {
     for (TraitColumns& part : parts) {
       auto& from = of(part);
       to.insert(to.end(), from.begin(), from.end());
-      from = {};
+      let_go(from);
     }
   };
   // By column, each into memory that nobody cleared before.

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/memory.h"
 #include "population/lives.h"
 
 namespace covey::population {
@@ -409,7 +410,7 @@ void merge_hour(std::vector<std::vector<std::vector<Drawn>>>& slices, std::size_
   sorted.resize(count);
   for (auto& slice : slices) {
     for (const Drawn& d : slice[hour]) sorted[at[d.second % kHour]++] = d;
-    std::vector<Drawn>().swap(slice[hour]);
+    let_go(slice[hour]);
   }
 }
 

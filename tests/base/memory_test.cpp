@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace covey {
 namespace {
@@ -45,6 +47,16 @@ TEST(Room, HoldsWhatWasAskedFor) {
   }
   // The last needed no more than was there.
   EXPECT_EQ(room.take(1'000'000).data(), first);
+}
+
+// Goal: nothing is kept, where an assignment of an empty one keeps all of it.
+TEST(LetGo, GivesTheRoomBack) {
+  std::string text(1'000, 'x');
+  let_go(text);
+  EXPECT_LT(text.capacity(), 100u);
+  std::vector<int> numbers(1'000);
+  let_go(numbers);
+  EXPECT_EQ(numbers.capacity(), 0u);
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
 #include "http/server.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <thread>
 
 #include "http/harness.h"
@@ -15,7 +19,7 @@ using namespace std::chrono_literals;
 
 // "/echo" gives the body back, "/mark" the field X-Mark, "/slow" waits, "/big" is larger than any
 // socket buffer, "/throw" throws, "/refused" is turned away before its body is read; anything else
-// says its target.
+// says its target. "/held" says how much the connection holds of requests and answers before.
 class Echo final : public Handler {
  public:
   std::optional<std::size_t> admit(const Request& q, Response& r) override {
@@ -38,6 +42,12 @@ class Echo final : public Handler {
       r.body.assign(big, 'b');
     } else if (q.target() == "/mark") {
       r.body = "mark=" + std::string(q.field("x-MARK"));
+    } else if (q.target() == "/held") {
+      // A string without room on the heap lies in the object.
+      const auto* body = reinterpret_cast<const std::byte*>(q.body().data());
+      const auto* own = reinterpret_cast<const std::byte*>(&q);
+      const bool held = std::less<>()(body, own) || std::less<>()(own + sizeof q, body);
+      r.body = fmt::format("{} {}", held ? "a body" : "no body", r.body.capacity() >> 10);
     } else if (q.target() == "/throw") {
       throw std::runtime_error("secret");
     } else {
@@ -339,6 +349,14 @@ TEST_F(HttpServerTest, RefusesBodiesBeyondTheShare) {
   EXPECT_EQ(holder.receive().body.size(), 700'000u);
   EXPECT_EQ(holder.ask(get("/y")).status, 200);
   EXPECT_EQ(running.server().counters().body_bytes_in_flight, 0u);
+}
+
+// Goal: a connection that waits holds no large body of what it asked before, nor of the answer.
+TEST_F(HttpServerTest, HoldsNoLargeBodyBetweenRequests) {
+  Client client(up().port());
+  const std::string large(1 << 20, 'x');
+  ASSERT_EQ(client.ask(post("/echo", large)).body.size(), large.size());
+  EXPECT_EQ(client.ask(get("/held")).body, "no body 0");
 }
 
 TEST_F(HttpServerTest, CapsConnections) {
