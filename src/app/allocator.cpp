@@ -17,10 +17,13 @@ extern "C" {
 // goes back to the kernel unless `covey serve` says so: what goes back is a page here and there,
 // which breaks the huge page around it for good, and whatever grows next lies in pages of 4 KiB.
 // With jemalloc's ten seconds of decay a third of an import's memory did, and it took half as long
-// again (docs/performance.md).
+// again (docs/performance.md). And whatever was freed is cut up for what is smaller: unless told
+// so, jemalloc leaves alone what is 64 times as large, takes new memory instead, and never gives
+// back the old.
 extern const char* malloc_conf;
 const char* malloc_conf =
-    "thp:always,metadata_thp:auto,oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:-1";
+    "thp:always,metadata_thp:auto,oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:-1,"
+    "lg_extent_max_active_fit:20";
 }
 #else  // under a sanitizer, which brings its own
 #include <malloc.h>

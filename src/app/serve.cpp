@@ -152,7 +152,7 @@ class Service {
         threads_(thread_count(options.store.threads)),
         io_(std::move(io)),
         ingest_pool_(threads_, kIngestBehind),
-        discovery_pool_(threads_, kBehind),
+        discovery_pool_(std::max(1u, threads_ - 1), kBehind),
         api_(
             std::move(config), door_, clock_, discovery_pool_,
             [this](std::function<void()> task) { background_.post(std::move(task)); },
