@@ -254,6 +254,9 @@ void add_load(CLI::App& app, Run& run) {
   command->add_option("--threads", options->threads, "Of the generator")
       ->check(CLI::Range(1u, 64u))
       ->capture_default_str();
+  command->add_flag("--kinds-apart", settings.kinds_apart,
+                    "Each thread sends one kind of requests, so that none waits while a batch of "
+                    "events is written");
   command->add_option("--learners", options->learners, "File with an id a line");
   command->add_option("--population", settings.learners.simulated,
                       "Simulated learners of the service, as of `covey simulate`: look-ups and "

@@ -401,7 +401,17 @@ class SizeTest {
     return took;
   }
 
+  /// Until the known ids are read: a core is busy with them, and events wait.
+  Result<void> wait_until_it_takes_events() {
+    Progress bar(clock_, phase_name_);
+    return wait("reading known ids", 300s, bar, [&]() -> Result<bool> {
+      const auto answer = COVEY_TRY(ask({.target = "/readyz"}, 5s));
+      return answer.status == 200 && answer.body.find("queued") == answer.body.npos;
+    });
+  }
+
   Result<void> discover_alone() {
+    COVEY_TRY_VOID(wait_until_it_takes_events());
     COVEY_TRY(discover());  // the first pays for what the others find warm
     const pid_t pid = server_->process.pid();
     const auto before = cpu_seconds(pid);
@@ -452,6 +462,10 @@ class SizeTest {
 
   /// Runs a load with its progress; `meanwhile` runs on a thread of its own.
   load::Totals run_load(load::Generator& generator, const std::function<void()>& meanwhile = {}) {
+    return run_load(generator, threads_, meanwhile);
+  }
+  load::Totals run_load(load::Generator& generator, Parallel& threads,
+                        const std::function<void()>& meanwhile = {}) {
     const Stoppable stoppable(generator);
     std::atomic<bool> done = false;
     std::jthread watcher([&] {
@@ -471,7 +485,7 @@ class SizeTest {
     });
     std::jthread beside;
     if (meanwhile) beside = std::jthread(meanwhile);
-    load::Totals totals = generator.run(threads_);
+    load::Totals totals = generator.run(threads);
     done = true;
     watcher.join();
     if (beside.joinable()) beside.join();
@@ -645,13 +659,18 @@ class SizeTest {
     o.settings = settings("overload", phase_ / 2);
     o.settings.lane(Kind::kIngest) = {.per_second = o.asked_per_s / kBatch,
                                       .connections = kOverloadConnections};
+    // More for look-ups, too: with 32 the next would wait for a slow answer that is not its own.
+    o.settings.lane(Kind::kLookUp).connections = kOverloadConnections / 2;
+    // Hundreds of MB a second are written: look-ups must not be late for it.
+    o.settings.kinds_apart = true;
+    ThreadPool apart(2);
     auto generator = COVEY_TRY(make(o.settings));
-    generator.prepare(threads_);
+    generator.prepare(apart);
     o.after_settings = mixed("after", kAfter);
     auto after = COVEY_TRY(make(o.after_settings));
     after.prepare(threads_);
     Sampler sampler(server_->process.pid(), clock_);
-    o.totals = run_load(generator);
+    o.totals = run_load(generator, apart);
     o.samples = sampler.take();
     o.after = run_load(after);
     o.back_after_s = scale::back_after(o.after, scale::goal_for(size_.learners).p99);

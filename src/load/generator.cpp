@@ -114,11 +114,29 @@ void Totals::append(const Totals& other, std::chrono::seconds later) {
   connects += other.connects;
 }
 
+/// Which part of a lane a thread has: as number `number` of `of`; of none, nothing of it.
+struct Part {
+  unsigned number = 0, of = 0;
+};
+
+Part part_of(const Settings& settings, std::size_t kind, unsigned thread, unsigned threads) {
+  if (!settings.kinds_apart) return {thread, threads};
+  const auto used = [&](std::size_t end) {
+    return static_cast<unsigned>(std::count_if(settings.lanes.begin(), settings.lanes.begin() + end,
+                                               [](const Lane& lane) { return lane.used(); }));
+  };
+  const unsigned kinds = used(kKinds), rank = used(kind);
+  if (threads < kinds) return {0, rank % threads == thread ? 1U : 0U};
+  // Threads rank, rank + kinds, rank + 2 kinds and so on have it.
+  if (thread % kinds != rank) return {};
+  return {thread / kinds, (threads - rank - 1) / kinds + 1};
+}
+
 /// One thread's part: its connections, its arrivals, its figures.
 class Generator::Worker {
  public:
-  Worker(Generator& generator, const tcp::resolver::results_type& server, unsigned number,
-         unsigned of)
+  Worker(Generator& generator, const tcp::resolver::results_type& server, unsigned thread,
+         unsigned threads)
       : self_(generator),
         settings_(generator.settings_),
         server_(server),
@@ -129,6 +147,8 @@ class Generator::Worker {
     for (std::size_t k = 0; k < kKinds; ++k) {
       const Lane& asked = settings_.lanes[k];
       if (!asked.used()) continue;
+      const auto [number, of] = part_of(settings_, k, thread, threads);
+      if (of == 0) continue;
       const std::size_t mine = asked.connections / of + (number < asked.connections % of ? 1 : 0);
       if (mine == 0) continue;
       auto lane = std::make_unique<Sending>();
@@ -202,6 +222,11 @@ class Generator::Worker {
 
   Totals totals() && { return std::move(totals_); }
 
+  bool only_sends_events() const {
+    return std::ranges::all_of(lanes_,
+                               [](const auto& lane) { return lane->kind == Kind::kIngest; });
+  }
+
   Batches* batches() const {
     for (const auto& lane : lanes_) {
       if (lane->batches) return &*lane->batches;
@@ -231,7 +256,8 @@ class Generator::Worker {
     std::uint64_t epoch = 0;
     std::deque<Flight> flights;
     std::size_t unsent = 0;  // of the last flights
-    std::string out;         // not yet taken by the socket
+    std::string out;         // from out_begin on not yet taken by the socket
+    std::size_t out_begin = 0;
     bool writing = false, paused = false, free = true, dirty = false;
     std::vector<char> in = std::vector<char>(kReadBytes);
     std::size_t in_begin = 0, in_end = 0;
@@ -375,13 +401,21 @@ class Generator::Worker {
     }
     if (c.link != Link::kOpen || c.writing || c.out.empty()) return;
     error_code error;
-    const std::size_t n = c.socket.write_some(asio::buffer(c.out), error);
+    const std::size_t n = c.socket.write_some(asio::buffer(c.out) + c.out_begin, error);
     if (error && error != asio::error::would_block) {
       broken(c, Outcome::kCut);
       return;
     }
-    c.out.erase(0, n);
-    if (c.out.empty()) return;
+    c.out_begin += n;
+    if (c.out_begin == c.out.size()) {
+      c.out.clear();
+      c.out_begin = 0;
+      return;
+    }
+    if (c.out_begin > c.out.size() / 2) {
+      c.out.erase(0, c.out_begin);
+      c.out_begin = 0;
+    }
     // The socket is full: the rest when it has room again.
     c.writing = true;
     c.socket.async_wait(tcp::socket::wait_write, [this, &c, epoch = c.epoch](const error_code& e) {
@@ -536,6 +570,7 @@ class Generator::Worker {
     c.link = Link::kClosed;
     c.writing = false;
     c.out.clear();
+    c.out_begin = 0;
     c.in_begin = c.in_end = 0;
     c.reader.next();
     const bool lost = !c.flights.empty();
@@ -692,7 +727,9 @@ Totals Generator::run(Parallel& threads) {
   if (workers_.size() != threads.width()) prepare(threads);
   const nanoseconds begin = clock_.now() + kHeadStart;
   threads.run(workers_.size(), [&](std::size_t i) {
-    want_short_slices();  // or it measures its own waiting for a core
+    // Or it measures its own waiting for a core. Who only sends events must not come before those
+    // who ask.
+    if (!workers_[i]->only_sends_events()) want_short_slices();
     workers_[i]->run(begin);
   });
   Totals totals;

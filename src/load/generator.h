@@ -44,6 +44,10 @@ struct Settings {
   Learners learners;
   Batches::Spec batches;
   std::uint64_t seed = 1;
+  /// Threads send one kind each, as far as there are threads: where a batch of events takes a tenth
+  /// of a millisecond to write, a look-up that is due does not wait for it. Otherwise each thread
+  /// has its share of all.
+  bool kinds_apart = false;
 
   Lane& lane(Kind kind) { return lanes[static_cast<std::size_t>(kind)]; }
   const Lane& lane(Kind kind) const { return lanes[static_cast<std::size_t>(kind)]; }

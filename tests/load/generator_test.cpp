@@ -365,6 +365,41 @@ TEST_F(LoadTest, KindsHaveTheirOwnFigures) {
   EXPECT_NE(page.find("prefers-color-scheme"), page.npos);
 }
 
+// Goal: kinds that are kept apart are sent whole, by as many threads as there are, and none of them
+// sends two kinds unless there are too few.
+TEST_F(LoadTest, KindsAreSentByThreadsOfTheirOwn) {
+  settings.duration = 300ms;
+  settings.lane(Kind::kIngest) = {.per_second = 40, .connections = 4};
+  settings.lane(Kind::kDiscover) = {.per_second = 20, .connections = 2};
+  // A thread's number within its kind is in the ids of the events that it sends.
+  std::string prefix = "ta-";
+  const auto senders = [&](unsigned width) {
+    Threads threads(width);
+    ++prefix[1];  // the server knows the ids of the last run
+    settings.batches.id_prefix = prefix;
+    auto generator = Generator::make(settings, clock).value();
+    generator.prepare(threads);
+    std::set<char> out;
+    generator.planned([&](std::string_view lines, std::uint32_t, Batches::Fate) {
+      const std::size_t id = lines.find(prefix);
+      ASSERT_NE(id, lines.npos);
+      out.insert(lines[id + prefix.size()]);
+    });
+    const Totals totals = generator.run(threads);
+    EXPECT_EQ(totals.connects, 14u) << width;
+    EXPECT_EQ(totals.threads.size(), width);
+    for (const Kind kind : {Kind::kLookUp, Kind::kIngest, Kind::kDiscover}) {
+      EXPECT_GT(totals.of(kind).ok(), 0u) << name(kind) << " of " << width;
+      EXPECT_EQ(totals.of(kind).failed(), 0u);
+    }
+    return out;
+  };
+  EXPECT_EQ(senders(3), (std::set<char>{'0', '1', '2'}));
+  settings.kinds_apart = true;
+  for (const unsigned width : {1U, 2U, 3U, 4U}) EXPECT_EQ(senders(width), std::set<char>{'0'});
+  EXPECT_EQ(senders(5), (std::set<char>{'0', '1'}));  // the second and the fifth
+}
+
 // Goal: where all connections were taken though each answer was quick, the generator says so.
 TEST_F(LoadTest, TooFewConnectionsAreOwned) {
   settings.lane(Kind::kLookUp) = {.per_second = 200'000, .connections = 1};
