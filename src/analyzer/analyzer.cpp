@@ -125,7 +125,7 @@ struct Analyzer::State {
   Result<bool> load_snapshot(const std::function<void(const Progress&)>& report);
   Result<void> replay(const std::function<void(const Progress&)>& report);
   Result<void> load_previous();
-  std::optional<Error> refusal(std::size_t bytes) const;
+  std::optional<Error> refusal(std::size_t bytes, std::size_t before) const;
   void store(std::vector<Item>& group);
   void erase_longer(Item& run, log::Record& record) const;
   bool snapshot_due() const;
@@ -471,18 +471,19 @@ Result<std::unique_ptr<Analyzer>> Analyzer::open(
 
 // Under the lock. A single submission may be larger than the queue's limit, so it may enter an
 // empty queue.
-std::optional<Error> Analyzer::State::refusal(std::size_t bytes) const {
+std::optional<Error> Analyzer::State::refusal(std::size_t bytes, std::size_t before) const {
   if (broken) return broken;
   if (stopping) {
     return Error{Errc::kRetryLater, "the service is stopping; try again in a few seconds"};
   }
-  if (queued_bytes > 0 && queued_bytes + bytes > config.limits.queue_bytes_max) {
+  const std::size_t all_before = queued_bytes + before;
+  if (all_before > 0 && all_before + bytes > config.limits.queue_bytes_max) {
     return Error{Errc::kRetryLater, "the ingest queue is full; try again in a second"};
   }
   return std::nullopt;
 }
 
-Result<void> Analyzer::would_take(std::size_t bytes) const {
+Result<void> Analyzer::would_take(std::size_t bytes, std::size_t before) const {
   State& s = *state_;
   std::optional<Error> why;
   const std::size_t ceiling = s.config.limits.memory_bytes_max;
@@ -492,7 +493,7 @@ Result<void> Analyzer::would_take(std::size_t bytes) const {
                 fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20)};
   } else {
     const std::lock_guard lock(s.mutex);
-    why = s.refusal(bytes);
+    why = s.refusal(bytes, before);
   }
   if (!why) return {};
   ++s.counters.refused;
@@ -510,7 +511,7 @@ Result<void> Analyzer::submit(Parsed parsed, std::function<void(Result<Receipt>)
   bytes += encoded.size();
   {
     const std::lock_guard lock(s.mutex);
-    if (auto why = s.refusal(bytes)) {
+    if (auto why = s.refusal(bytes, 0)) {
       ++s.counters.refused;
       return std::unexpected(*std::move(why));
     }

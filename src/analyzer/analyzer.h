@@ -133,9 +133,9 @@ class Analyzer {
   Result<void> submit(events::Parsed parsed, std::function<void(Result<Receipt>)> done,
                       std::vector<std::string> erases = {});
 
-  /// What submit() would answer now to so many bytes of rows: for saying no before they are parsed.
-  /// A refusal counts as one.
-  Result<void> would_take(std::size_t bytes) const;
+  /// What submit() would answer now to so many bytes of rows, if `before` more were queued already:
+  /// for saying no before they are parsed. A refusal counts as one.
+  Result<void> would_take(std::size_t bytes, std::size_t before = 0) const;
 
   /// Stores and folds what is queued; returns when nothing is and stop() was called. Takes
   /// snapshots on its way. An error: the log can't be written to at all; what is queued and what

@@ -75,21 +75,26 @@ constexpr int kBehind = 19;
 // Without practice for so long a learner has no traits (docs/traits.md).
 constexpr std::chrono::weeks kAllDormantAfter{learners::kWindowWeeks};
 
-/// One thread for what takes long, so that look-ups never share theirs with it.
+/// Threads for what takes long, so that look-ups never share theirs with it.
 class Background {
  public:
-  Background()
-      : thread_([this] {
-          step_back(kBehind);
-          keep_memory_of_this_thread();
-          work();
-        }) {}
+  /// What they free: given back after a while, or kept for their next task.
+  enum class Freed { kGoesBack, kIsKept };
+  Background(unsigned threads, int niceness, Freed freed) {
+    for (unsigned i = 0; i < threads; ++i) {
+      threads_.emplace_back([this, niceness, freed] {
+        step_back(niceness);
+        if (freed == Freed::kIsKept) keep_memory_of_this_thread();
+        work();
+      });
+    }
+  }
   ~Background() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
-    wake_.notify_one();
+    wake_.notify_all();
   }
   void post(std::function<void()> task) {
     {
@@ -117,7 +122,7 @@ class Background {
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   bool stopping_ = false;
-  std::jthread thread_;
+  std::vector<std::jthread> threads_;
 };
 
 std::string effective_config(const ServeOptions& o, unsigned threads) {
@@ -152,11 +157,14 @@ class Service {
         threads_(thread_count(options.store.threads)),
         io_(std::move(io)),
         ingest_pool_(threads_, kIngestBehind),
-        discovery_pool_(std::max(1u, threads_ - 1), kBehind),
-        api_(
-            std::move(config), door_, clock_, discovery_pool_,
-            [this](std::function<void()> task) { background_.post(std::move(task)); },
-            [this](std::function<void()> task) { readers_.post(std::move(task)); }),
+        discovery_pool_(std::max(1u, threads_ - 1), kBehind),  // a core is for who asks
+        api_(std::move(config), door_, clock_, discovery_pool_,
+             {.discovery = [this](auto task) { background_.post(std::move(task)); },
+              .readers = [this](auto task) { readers_.post(std::move(task)); },
+              .parsers = [this](auto task) { parsers_.post(std::move(task)); }}),
+        background_(1, kBehind, Background::Freed::kIsKept),
+        readers_(1, kBehind, Background::Freed::kIsKept),
+        parsers_(threads_, kIngestBehind, Background::Freed::kGoesBack),
         driller_(api_),
         server_(*io_, std::move(acceptor),
                 options.drill.empty() ? static_cast<http::Handler&>(api_) : driller_, clock_,
@@ -381,7 +389,7 @@ class Service {
   std::unique_ptr<analyzer::Analyzer> analyzer_;
   service::Door door_;
   service::Api api_;
-  Background background_, readers_;
+  Background background_, readers_, parsers_;
   service::Driller driller_;
   http::HttpServer server_;
   asio::signal_set signals_;

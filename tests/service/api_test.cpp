@@ -136,8 +136,9 @@ class ApiTest : public testing::Test {
     config.discovery.restarts = 4;
     config.discovery.bootstraps = 2;
     config.past = past_;
-    api_ = std::make_unique<Api>(std::move(config), door_, clock_, parallel_, background_,
-                                 background_);
+    api_ = std::make_unique<Api>(
+        std::move(config), door_, clock_, parallel_,
+        Api::Elsewhere{.discovery = background_, .readers = background_, .parsers = background_});
     running_ = std::make_unique<Running>(*api_, http::ServerLimits{}, clock_);
     api_->watch(running_->server().counters());
   }
@@ -366,6 +367,46 @@ TEST_F(ApiTest, PushesBackWhenTheQueueIsFull) {
   EXPECT_GT(stored, 0);
   EXPECT_GT(pushed_back, 0);
   EXPECT_EQ(stored + pushed_back, static_cast<int>(waiting.size()));
+}
+
+// Goal: a look-up waits for no body that is parsed; and bodies that wait to be parsed stand in the
+// line that has an end.
+TEST_F(ApiTest, ParsesLargeBodiesElsewhere) {
+  listen_only();
+  analyzer::Limits limits;
+  limits.queue_bytes_max = 1 << 20;
+  recover(limits);
+  ASSERT_EQ(ask(post("/v1/events", kGood)).status, 200);
+  EXPECT_TRUE(tasks_.empty()) << "a small one is parsed where it was read";
+  open_gate(false);
+  // Mostly spaces: what is queued of it is small, so that once parsed none is refused.
+  const auto large = [](int number) {
+    return fmt::format(
+        R"({{"id":"{}","learner":"l","time":"2026-02-01T10:00:00Z","type":"session"{:600000}}})"
+        "\n",
+        number, "");
+  };
+  // Half its length is reckoned for each, so there is room for three.
+  std::vector<std::unique_ptr<Client>> waiting;
+  for (std::size_t i = 0; i < 3; ++i) {
+    waiting.push_back(std::make_unique<Client>(running_->port()));
+    waiting.back()->send(post("/v1/events", large(static_cast<int>(i))));
+    for (int tries = 0; tries < 5'000; ++tries) {
+      const std::lock_guard lock(tasks_mutex_);
+      if (tasks_.size() > i) break;
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+  EXPECT_EQ(ask(get("/v1/learners/AAA%2F1")).status, 200);
+  EXPECT_EQ(ask(post("/v1/events", large(3))).status, 429);
+  const std::string statement(300'000, ' ');
+  Client statements(running_->port());
+  statements.send(post("/xapi/statements", statement, "X-Experience-API-Version: 1.0.3\r\n"));
+  open_gate(true);
+  for (const auto& client : waiting) EXPECT_EQ(client->receive().status, 200);
+  EXPECT_EQ(statements.receive().status, 400) << "nothing is in it";
+  EXPECT_EQ(ask(post("/v1/events", large(3))).status, 200) << "there is room again";
+  EXPECT_EQ(tasks_.size(), 5u);
 }
 
 TEST_F(ApiTest, AnswersByRoute) {

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
+#include <atomic>
+#include <exception>
+#include <functional>
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "analyzer/json.h"
@@ -26,7 +29,6 @@
 namespace covey::service {
 namespace {
 
-namespace asio = boost::asio;
 using http::append_json_string;
 using http::append_problem;
 using http::kAwait;
@@ -96,9 +98,13 @@ constexpr std::string_view kCohortsPrefix = "/v1/cohorts/";
 constexpr std::string_view kXapiVersion = "1.0.3";
 constexpr std::string_view kExperimentsPrefix = "/v1/experiments/";
 constexpr std::size_t kSmallBodyMax = std::size_t{64} << 10;
-// About half a millisecond of parsing: what a look-up on the same thread may have to wait.
+// What a parser has buffers for, whatever the length of a body.
 constexpr std::size_t kSliceBytes = std::size_t{256} << 10;
-constexpr std::size_t kInlineXapiMax = std::size_t{256} << 10;
+// Bodies up to here are parsed where they were read. That takes a few tens of microseconds, about
+// what waking another thread does, and a look-up on the same thread may have to wait for it.
+constexpr std::size_t kParsedHereMax = std::size_t{16} << 10;
+// A statement takes ten times as long, for its document.
+constexpr std::size_t kStatementsHereMax = std::size_t{4} << 10;
 constexpr std::size_t kKeyBytesMax = 128;
 constexpr std::uint64_t kPageDefault = 100, kPageMax = 1000;
 constexpr std::uint64_t kEventsDefault = 50, kEventsMax = 500;
@@ -228,6 +234,22 @@ struct PastAsk {
   std::optional<analyzer::EventPlace> after;  ///< the page before ended with it
 };
 
+/// A body with events, as parse() of its format takes it.
+struct Body {
+  std::function<void(events::Parsed&)> parse;
+  std::size_t here_max = 0;     ///< the longest that is parsed on the I/O thread
+  std::size_t queue_bytes = 0;  ///< about what it will take in the queue
+};
+
+/// What became of it.
+struct Taken {
+  bool empty = false;   ///< it held nothing, so nothing was queued
+  bool queued = false;  ///< else the refusal came from before the queue
+  std::vector<RowError> errors;
+  std::optional<Result<Receipt>> receipt;
+  std::exception_ptr fault;
+};
+
 std::vector<RowError> first_errors(const events::Parsed& parsed) {
   std::vector<RowError> errors;
   for (const events::Rejection& row : parsed.rejected) {
@@ -267,14 +289,12 @@ std::vector<std::string> ApiConfig::validate() const {
 }
 
 struct Api::State {
-  State(ApiConfig given, Door& to, const Clock& time, Parallel& workers, Background run,
-        Background read)
+  State(ApiConfig given, Door& to, const Clock& time, Parallel& workers, Elsewhere there)
       : config(std::move(given)),
         door(to),
         clock(time),
         parallel(workers),
-        background(std::move(run)),
-        readers(std::move(read)),
+        elsewhere(std::move(there)),
         xapi(config.xapi),
         metrics(labels(), time.wall(), config.link_bytes_per_second) {}
 
@@ -294,10 +314,14 @@ struct Api::State {
   void readyz(const Request& q, Response& r);
   void metrics_text(const Request& q, Response& r);
   void root(const Request& q, Response& r);
+  void parse_events(const Request& q, events::Parsed& parsed);
   Task<void> events(Request& q, Response& r);
+  void parse_statements(const Request& q, events::Parsed& parsed, std::string& ids);
   Task<void> statements(Request& q, Response& r);
   Task<void> discover(Request& q, Response& r);
-  Task<Result<Receipt>> store(events::Parsed parsed, bool& queued);
+  Task<void> take(Request& q, const Body& body, Taken& out);
+  void parse_and_submit(Request& q, const Body& body, Taken& out,
+                        const std::function<void()>& resume);
   Result<std::shared_ptr<const cohorts::Discovery>> run_discovery(const cohorts::Options& options);
   std::string source_name(const Request& q);
 
@@ -305,7 +329,9 @@ struct Api::State {
   Door& door;
   const Clock& clock;
   Parallel& parallel;
-  const Background background, readers;
+  const Elsewhere elsewhere;
+  // What bodies that wait for a parser will take in the queue.
+  std::atomic<std::size_t> unparsed_bytes{0};
 
   // Parsers keep large buffers, so they are lent out rather than made per request.
   std::unique_ptr<events::Ndjson> borrow();
@@ -343,23 +369,52 @@ std::string Api::State::source_name(const Request& q) {
   return fmt::format("request:{}-{}", config.instance, requests_named.fetch_add(1));
 }
 
-Task<Result<Receipt>> Api::State::store(events::Parsed parsed, bool& queued) {
-  Analyzer& a = *door.analyzer();
-  std::optional<Result<Receipt>> outcome;
-  queued = true;
-  co_await wait_for([&](auto resume) {
+/// On whatever thread; says by `resume` that it is done, and from then on `q`, `body` and `out` may
+/// be gone.
+void Api::State::parse_and_submit(Request& q, const Body& body, Taken& out,
+                                  const std::function<void()>& resume) {
+  struct Parsing {
+    std::atomic<std::size_t>& all;
+    std::size_t own;
+    ~Parsing() { all -= own; }
+  } const parsing{unparsed_bytes, body.queue_bytes};
+  try {
+    events::Parsed parsed;
+    body.parse(parsed);
+    q.drop_body();
+    out.empty = parsed.batch.rows() == 0 && parsed.rejected.empty();
+    if (out.empty) return resume();
+    out.errors = first_errors(parsed);
+    out.queued = true;
     const Result<void> taken =
-        a.submit(std::move(parsed), [&outcome, resume](Result<Receipt> receipt) {
-          outcome = std::move(receipt);
+        door.analyzer()->submit(std::move(parsed), [&out, resume](Result<Receipt> receipt) {
+          out.receipt = std::move(receipt);
           resume();
         });
-    if (!taken) {
-      queued = false;
-      outcome = std::unexpected(taken.error());
-      resume();
-    }
+    if (taken) return;
+    out.queued = false;
+    out.receipt = std::unexpected(taken.error());
+  } catch (...) {
+    out.fault = std::current_exception();
+  }
+  resume();
+}
+
+/// Parses a body and stores its events, or refuses it unread.
+Task<void> Api::State::take(Request& q, const Body& body, Taken& out) {
+  // Under overload most bodies are refused: then reading them must not take the time of those that
+  // are not. Those that wait for a parser stand in line before this one.
+  const std::size_t before = unparsed_bytes.fetch_add(body.queue_bytes);
+  if (const auto room = door.analyzer()->would_take(body.queue_bytes, before); !room) {
+    unparsed_bytes -= body.queue_bytes;
+    out.receipt = std::unexpected(room.error());
+    co_return;
+  }
+  co_await wait_for([&](auto resume) {
+    if (q.body().size() <= body.here_max) return parse_and_submit(q, body, out, resume);
+    elsewhere.parsers([this, &q, &body, &out, resume] { parse_and_submit(q, body, out, resume); });
   });
-  co_return std::move(*outcome);
+  if (out.fault) std::rethrow_exception(out.fault);
 }
 
 /// The page's files too: to metrics they are one thing.
@@ -488,7 +543,7 @@ std::optional<PastAsk> Api::State::past_ask(const Request& q, Response& r, Learn
   return ask;
 }
 
-/// Reads the log: on a thread of `readers`.
+/// Reads the log: on a thread of `elsewhere.readers`.
 Result<std::string> Api::State::read_past(const PastAsk& ask) const {
   const Analyzer& a = *door.analyzer();
   const Time as_of = a.as_of();
@@ -529,7 +584,7 @@ Task<void> Api::State::past(const Request& q, Response& r, LearnerPart part) {
   }
   std::optional<Result<std::string>> body;
   co_await wait_for([&](auto resume) {
-    readers([this, &body, &ask, resume] {
+    elsewhere.readers([this, &body, &ask, resume] {
       body = read_past(*ask);
       --readings;
       resume();
@@ -627,14 +682,7 @@ void Api::State::cohort(const Request& q, Response& r, bool learners) {
   r.body += '}';
 }
 
-Task<void> Api::State::events(Request& q, Response& r) {
-  // Under overload most bodies are refused: then reading them must not take the time of those that
-  // are not. Parsed and encoded, a row takes more than half of what it took as text.
-  if (const auto room = door.analyzer()->would_take(q.body().size() / 2); !room) {
-    problem_of(q, r, room.error(), true);
-    co_return;
-  }
-  events::Parsed parsed;
+void Api::State::parse_events(const Request& q, events::Parsed& parsed) {
   events::Source source{source_name(q), 1, door.analyzer()->latest_acceptable()};
   std::string_view rest = q.body();
   auto parser = borrow();
@@ -648,26 +696,29 @@ Task<void> Api::State::events(Request& q, Response& r) {
     const std::string_view slice = rest.substr(0, cut);
     parser->parse(slice, source, parsed);
     rest.remove_prefix(cut);
-    if (rest.empty()) break;
     source.first_line += static_cast<std::uint64_t>(std::ranges::count(slice, '\n'));
-    co_await asio::post(co_await asio::this_coro::executor, kAwait);
   }
   give_back(std::move(parser));
-  q.drop_body();
+}
 
-  if (parsed.batch.rows() == 0 && parsed.rejected.empty()) {
+Task<void> Api::State::events(Request& q, Response& r) {
+  // Parsed and encoded, a row takes more than half of what it took as text.
+  const Body body{.parse = [&](events::Parsed& parsed) { parse_events(q, parsed); },
+                  .here_max = kParsedHereMax,
+                  .queue_bytes = q.body().size() / 2};
+  Taken taken;
+  co_await take(q, body, taken);
+  if (taken.empty) {
     problem(q, r, 400, "empty-body", "the body holds no events: send one JSON object per line");
     co_return;
   }
-  const std::vector<RowError> errors = first_errors(parsed);
-  bool queued = false;
-  const Result<Receipt> receipt = co_await store(std::move(parsed), queued);
+  const Result<Receipt>& receipt = *taken.receipt;
   if (!receipt) {
-    problem_of(q, r, receipt.error(), !queued);
+    problem_of(q, r, receipt.error(), !taken.queued);
     co_return;
   }
   std::string members;
-  append_receipt_members(members, *receipt, errors);
+  append_receipt_members(members, *receipt, taken.errors);
   if (receipt->accepted + receipt->duplicates == 0) {
     problem(q, r, 422, "all-rows-rejected",
             "every row was rejected; they are kept in the quarantine, to be replayed once mended",
@@ -679,48 +730,44 @@ Task<void> Api::State::events(Request& q, Response& r) {
   r.body += '}';
 }
 
-Task<void> Api::State::statements(Request& q, Response& r) {
-  // As for events; of a statement most is text that is not kept.
-  if (const auto room = door.analyzer()->would_take(q.body().size() / 8); !room) {
-    problem_of(q, r, room.error(), true);
-    co_return;
-  }
-  events::Parsed parsed;
+void Api::State::parse_statements(const Request& q, events::Parsed& parsed, std::string& ids) {
   const events::Source source{source_name(q), 1, door.analyzer()->latest_acceptable()};
-  if (q.body().size() <= kInlineXapiMax) {
+  if (q.body().size() <= kStatementsHereMax) {
     const std::lock_guard lock(xapi_mutex);
     xapi.parse(q.body(), source, parsed);
   } else {
     // With a parser of its own: nobody on an I/O thread may wait for this one.
-    co_await wait_for([&](auto resume) {
-      background([&, resume] {
-        events::Xapi(config.xapi).parse(q.body(), source, parsed);
-        resume();
-      });
-    });
+    events::Xapi(config.xapi).parse(q.body(), source, parsed);
   }
-  q.drop_body();
-  if (parsed.batch.rows() == 0 && parsed.rejected.empty()) {
-    problem(q, r, 400, "empty-body", "the body holds no statements: send one, or an array");
-    co_return;
-  }
-  const std::vector<RowError> errors = first_errors(parsed);
-  std::string ids = "[";
+  ids = "[";
   for (std::uint32_t row = 0; row < parsed.batch.size(); ++row) {
     if (parsed.batch.part(row) != events::RowPart::kWhole) continue;
     if (ids.size() > 1) ids += ',';
     append_json_string(ids, parsed.batch.id(row));
   }
   ids += ']';
-  bool queued = false;
-  const Result<Receipt> receipt = co_await store(std::move(parsed), queued);
+}
+
+Task<void> Api::State::statements(Request& q, Response& r) {
+  std::string ids;
+  // Of a statement most is text that is not kept.
+  const Body body{.parse = [&](events::Parsed& parsed) { parse_statements(q, parsed, ids); },
+                  .here_max = kStatementsHereMax,
+                  .queue_bytes = q.body().size() / 8};
+  Taken taken;
+  co_await take(q, body, taken);
+  if (taken.empty) {
+    problem(q, r, 400, "empty-body", "the body holds no statements: send one, or an array");
+    co_return;
+  }
+  const Result<Receipt>& receipt = *taken.receipt;
   if (!receipt) {
-    problem_of(q, r, receipt.error(), !queued);
+    problem_of(q, r, receipt.error(), !taken.queued);
     co_return;
   }
   if (receipt->rejected > 0) {
     std::string members;
-    append_receipt_members(members, *receipt, errors);
+    append_receipt_members(members, *receipt, taken.errors);
     problem(q, r, 400, "statements-rejected",
             fmt::format("{} statements were rejected; the other {} are stored all the same and "
                         "need not be sent again",
@@ -752,7 +799,7 @@ Task<void> Api::State::discover(Request& q, Response& r) {
   }
   std::optional<Result<std::shared_ptr<const cohorts::Discovery>>> run;
   co_await wait_for([&](auto resume) {
-    background([this, &run, &options, resume] {
+    elsewhere.discovery([this, &run, &options, resume] {
       run = run_discovery(options);
       discovering = false;
       resume();
@@ -771,10 +818,9 @@ Task<void> Api::State::discover(Request& q, Response& r) {
   r.body = analyzer::dump(json, false);
 }
 
-Api::Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel,
-         Background background, Background readers)
-    : state_(std::make_unique<State>(std::move(config), door, clock, parallel,
-                                     std::move(background), std::move(readers))) {
+Api::Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel, Elsewhere elsewhere)
+    : state_(
+          std::make_unique<State>(std::move(config), door, clock, parallel, std::move(elsewhere))) {
   COVEY_CHECK(state_->config.validate().empty());
 }
 

@@ -74,18 +74,20 @@ struct RouteInfo {
 
 /// The analyzer over HTTP: routes, answers, refusals. Described by openapi.json, docs/http.md.
 ///
-/// Look-ups are answered on the I/O thread that read them and never wait. Large bodies are parsed
-/// in slices with other requests between them; discovery and large xAPI bodies go to
-/// `background`, what reads the whole log for one learner to `readers`: each must run each function
-/// once, off the I/O threads, at least one at a time. They are two, so that somebody who looks
-/// about delays no discovery.
+/// Look-ups are answered on the I/O thread that read them and never wait for work: whatever takes
+/// longer than a few of them runs elsewhere.
 class Api final : public http::Handler {
  public:
+  /// Runs each function once, off the I/O threads, one at a time at least.
   using Background = std::function<void(std::function<void()>)>;
+  struct Elsewhere {
+    Background discovery;
+    Background readers;  ///< of the whole log, for one learner: who looks about delays no discovery
+    Background parsers;  ///< of bodies with events
+  };
   /// Everything given by reference must outlive the Api. Before the io_context is destroyed the
-  /// analyzer must have answered every submit(), `background` and `readers` have run everything.
-  Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel, Background background,
-      Background readers);
+  /// analyzer must have answered every submit(), and `elsewhere` have run everything.
+  Api(ApiConfig config, Door& door, const Clock& clock, Parallel& parallel, Elsewhere elsewhere);
   ~Api() override;
 
   std::optional<std::size_t> admit(const Request& request, Response& response) override;
