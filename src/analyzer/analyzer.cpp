@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <iterator>
+#include <list>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -87,6 +89,13 @@ struct Analyzer::State {
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<Item> queue;
+  /// Still to be parsed, by age.
+  struct Unparsed {
+    std::size_t bytes;
+    std::chrono::nanoseconds since;
+  };
+  std::list<Unparsed> unparsed;
+  std::size_t unparsed_bytes = 0;
   /// The newest discovery on its way to the log. Beside the queue, which it would fill with labels
   /// of millions and so turn events away; one not stored yet gives way to the next, which holds it
   /// all.
@@ -125,7 +134,10 @@ struct Analyzer::State {
   Result<bool> load_snapshot(const std::function<void(const Progress&)>& report);
   Result<void> replay(const std::function<void(const Progress&)>& report);
   Result<void> load_previous();
-  std::optional<Error> refusal(std::size_t bytes, std::size_t before) const;
+  std::optional<Error> refusal(std::size_t bytes) const;
+  std::optional<Error> memory_refusal() const;
+  void count_queue() { counters.queued_bytes.store(queued_bytes + unparsed_bytes); }
+  Unparsed leave(std::list<Unparsed>::iterator place);
   void store(std::vector<Item>& group);
   void erase_longer(Item& run, log::Record& record) const;
   bool snapshot_due() const;
@@ -471,59 +483,102 @@ Result<std::unique_ptr<Analyzer>> Analyzer::open(
 
 // Under the lock. A single submission may be larger than the queue's limit, so it may enter an
 // empty queue.
-std::optional<Error> Analyzer::State::refusal(std::size_t bytes, std::size_t before) const {
+std::optional<Error> Analyzer::State::refusal(std::size_t bytes) const {
   if (broken) return broken;
   if (stopping) {
     return Error{Errc::kRetryLater, "the service is stopping; try again in a few seconds"};
   }
-  const std::size_t all_before = queued_bytes + before;
-  if (all_before > 0 && all_before + bytes > config.limits.queue_bytes_max) {
+  const std::size_t before = queued_bytes + unparsed_bytes;
+  if (before > 0 && before + bytes > config.limits.queue_bytes_max) {
     return Error{Errc::kRetryLater, "the ingest queue is full; try again in a second"};
   }
   return std::nullopt;
 }
 
-Result<void> Analyzer::would_take(std::size_t bytes, std::size_t before) const {
-  State& s = *state_;
-  std::optional<Error> why;
-  const std::size_t ceiling = s.config.limits.memory_bytes_max;
-  const learners::MemoryUse engine = s.engine->memory();
-  if (ceiling > 0 && engine.bytes + engine.rooms + s.log.memory_bytes() > ceiling) {
-    why = Error{Errc::kFull,
-                fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20)};
-  } else {
-    const std::lock_guard lock(s.mutex);
-    why = s.refusal(bytes, before);
+std::optional<Error> Analyzer::State::memory_refusal() const {
+  const std::size_t ceiling = config.limits.memory_bytes_max;
+  if (ceiling == 0) return std::nullopt;
+  const learners::MemoryUse use = engine->memory();
+  if (use.bytes + use.rooms + log.memory_bytes() <= ceiling) return std::nullopt;
+  return Error{Errc::kFull,
+               fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20)};
+}
+
+// Under the lock.
+Analyzer::State::Unparsed Analyzer::State::leave(std::list<Unparsed>::iterator place) {
+  const Unparsed left = *place;
+  unparsed.erase(place);
+  unparsed_bytes -= left.bytes;
+  count_queue();
+  return left;
+}
+
+struct Analyzer::Place::Held {
+  Held(State& s, std::list<State::Unparsed>::iterator place) : state(s), at(place) {}
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() {
+    if (left) return;
+    const std::lock_guard lock(state.mutex);
+    state.leave(at);
   }
-  if (!why) return {};
+  State& state;
+  std::list<State::Unparsed>::iterator at;
+  bool left = false;
+};
+
+Analyzer::Place::Place(std::unique_ptr<Held> held) : held_(std::move(held)) {}
+Analyzer::Place::Place(Place&&) noexcept = default;
+Analyzer::Place& Analyzer::Place::operator=(Place&&) noexcept = default;
+Analyzer::Place::~Place() = default;
+
+Result<Analyzer::Place> Analyzer::place(std::size_t bytes) {
+  State& s = *state_;
+  std::optional<Error> why = s.memory_refusal();
+  if (!why) {
+    const std::lock_guard lock(s.mutex);
+    why = s.refusal(bytes);
+    if (!why) {
+      s.unparsed.push_back({bytes, s.clock.now()});
+      s.unparsed_bytes += bytes;
+      s.count_queue();
+      return Place(std::make_unique<Place::Held>(s, std::prev(s.unparsed.end())));
+    }
+  }
   ++s.counters.refused;
   return std::unexpected(*std::move(why));
 }
 
 Result<void> Analyzer::submit(Parsed parsed, std::function<void(Result<Receipt>)> done,
                               std::vector<std::string> erases) {
+  Place mine = COVEY_TRY(place(bytes_of(parsed)));
+  return submit(std::move(mine), std::move(parsed), std::move(done), std::move(erases));
+}
+
+Result<void> Analyzer::submit(Place place, Parsed parsed, std::function<void(Result<Receipt>)> done,
+                              std::vector<std::string> erases) {
   State& s = *state_;
-  std::size_t bytes = bytes_of(parsed);
-  COVEY_TRY_VOID(would_take(bytes));
   // Encoded here, not by the ingest thread, for which all wait. Nearly always nothing in a batch is
   // known yet, and these bytes are stored.
   std::string encoded = parsed.batch.empty() ? std::string() : parsed.batch.encode();
-  bytes += encoded.size();
+  const std::size_t bytes = bytes_of(parsed) + encoded.size();
   {
     const std::lock_guard lock(s.mutex);
-    if (auto why = s.refusal(bytes, 0)) {
+    const std::chrono::nanoseconds since = s.leave(place.held_->at).since;
+    place.held_->left = true;
+    if (auto why = s.refusal(bytes)) {
       ++s.counters.refused;
       return std::unexpected(*std::move(why));
     }
-    s.queued_bytes += bytes;
-    s.counters.queued_bytes.store(s.queued_bytes);
     s.queue.push_back({std::move(parsed),
                        std::move(done),
                        std::move(erases),
                        {},
                        bytes,
-                       s.clock.now(),
+                       since,
                        std::move(encoded)});
+    s.queued_bytes += bytes;
+    s.count_queue();
   }
   s.wake.notify_one();
   return {};
@@ -543,7 +598,7 @@ Result<void> Analyzer::run_ingest() {
       waiting.swap(s.queue);
       s.run_to_store.reset();
       s.queued_bytes = 0;
-      s.counters.queued_bytes.store(0);
+      s.count_queue();
     }
     for (State::Item& item : waiting) {
       if (item.done) item.done(std::unexpected(prepared.error()));
@@ -578,7 +633,7 @@ Result<void> Analyzer::run_ingest() {
       // Counted until it is done with, so that the limit bounds memory, not the line alone.
       const std::lock_guard lock(s.mutex);
       s.queued_bytes -= bytes;
-      s.counters.queued_bytes.store(s.queued_bytes);
+      s.count_queue();
       s.storing_since.reset();
     }
     s.release_held(false);
@@ -761,9 +816,12 @@ const Counters& Analyzer::counters() const {
 std::chrono::nanoseconds Analyzer::ingest_lag() const {
   State& s = *state_;
   const std::lock_guard lock(s.mutex);
-  // Submissions are taken in order, so what is being stored is older than whatever waits.
-  if (s.storing_since) return s.clock.now() - *s.storing_since;
-  return s.queue.empty() ? std::chrono::nanoseconds(0) : s.clock.now() - s.queue.front().submitted;
+  // What was parsed by several threads is nearly in order of age.
+  const std::chrono::nanoseconds now = s.clock.now();
+  std::chrono::nanoseconds oldest = s.storing_since.value_or(now);
+  if (!s.queue.empty()) oldest = std::min(oldest, s.queue.front().submitted);
+  if (!s.unparsed.empty()) oldest = std::min(oldest, s.unparsed.front().since);
+  return now - oldest;
 }
 
 }  // namespace covey::analyzer

@@ -24,8 +24,9 @@
 namespace covey::analyzer {
 
 struct Limits {
-  std::size_t queue_bytes_max = std::size_t{256} << 20;  ///< parsed batches waiting to be stored
-  std::size_t group_bytes_max = std::size_t{64} << 20;   ///< stored with one fsync
+  /// Batches waiting to be parsed, as text, and to be stored.
+  std::size_t queue_bytes_max = std::size_t{256} << 20;
+  std::size_t group_bytes_max = std::size_t{64} << 20;  ///< stored with one fsync
   std::size_t memory_bytes_max = 0;          ///< engine + log ceiling; 0: none. Above it: kFull
   std::uint64_t quarantine_max = 1'000'000;  ///< rows kept; beyond it ingest of bad rows is kFull
   /// A snapshot is taken after this many events since the last one; with millions of learners,
@@ -133,9 +134,27 @@ class Analyzer {
   Result<void> submit(events::Parsed parsed, std::function<void(Result<Receipt>)> done,
                       std::vector<std::string> erases = {});
 
-  /// What submit() would answer now to so many bytes of rows, if `before` more were queued already:
-  /// for saying no before they are parsed. A refusal counts as one.
-  Result<void> would_take(std::size_t bytes, std::size_t before = 0) const;
+  /// A place in the queue for rows that are still to be parsed: what goes away without them frees
+  /// it.
+  class Place {
+   public:
+    Place(Place&&) noexcept;
+    Place& operator=(Place&&) noexcept;
+    ~Place();
+
+   private:
+    friend class Analyzer;
+    struct Held;
+    explicit Place(std::unique_ptr<Held> held);
+    std::unique_ptr<Held> held_;
+  };
+  /// Counted as `bytes`, and as old, as if they were queued. kFull / kRetryLater: as of submit().
+  /// No place may outlive the analyzer.
+  Result<Place> place(std::size_t bytes);
+  /// Queues rows in their place. kRetryLater: they take more than that, and there is no room for
+  /// it.
+  Result<void> submit(Place place, events::Parsed parsed, std::function<void(Result<Receipt>)> done,
+                      std::vector<std::string> erases = {});
 
   /// Stores and folds what is queued; returns when nothing is and stop() was called. Takes
   /// snapshots on its way. An error: the log can't be written to at all; what is queued and what

@@ -31,7 +31,6 @@ namespace {
 
 using http::append_json_string;
 using http::append_problem;
-using http::kAwait;
 using http::Method;
 using http::parse_number;
 using http::query_value;
@@ -237,8 +236,7 @@ struct PastAsk {
 /// A body with events, as parse() of its format takes it.
 struct Body {
   std::function<void(events::Parsed&)> parse;
-  std::size_t here_max = 0;     ///< the longest that is parsed on the I/O thread
-  std::size_t queue_bytes = 0;  ///< about what it will take in the queue
+  std::size_t here_max = 0;  ///< the longest that is parsed on the I/O thread
 };
 
 /// What became of it.
@@ -320,7 +318,7 @@ struct Api::State {
   Task<void> statements(Request& q, Response& r);
   Task<void> discover(Request& q, Response& r);
   Task<void> take(Request& q, const Body& body, Taken& out);
-  void parse_and_submit(Request& q, const Body& body, Taken& out,
+  void parse_and_submit(Request& q, const Body& body, Analyzer::Place& place, Taken& out,
                         const std::function<void()>& resume);
   Result<std::shared_ptr<const cohorts::Discovery>> run_discovery(const cohorts::Options& options);
   std::string source_name(const Request& q);
@@ -330,9 +328,6 @@ struct Api::State {
   const Clock& clock;
   Parallel& parallel;
   const Elsewhere elsewhere;
-  // What bodies that wait for a parser will take in the queue.
-  std::atomic<std::size_t> unparsed_bytes{0};
-
   // Parsers keep large buffers, so they are lent out rather than made per request.
   std::unique_ptr<events::Ndjson> borrow();
   void give_back(std::unique_ptr<events::Ndjson> parser);
@@ -369,15 +364,10 @@ std::string Api::State::source_name(const Request& q) {
   return fmt::format("request:{}-{}", config.instance, requests_named.fetch_add(1));
 }
 
-/// On whatever thread; says by `resume` that it is done, and from then on `q`, `body` and `out` may
-/// be gone.
-void Api::State::parse_and_submit(Request& q, const Body& body, Taken& out,
+/// On whatever thread; says by `resume` that it is done, and from then on all else that was given
+/// may be gone.
+void Api::State::parse_and_submit(Request& q, const Body& body, Analyzer::Place& place, Taken& out,
                                   const std::function<void()>& resume) {
-  struct Parsing {
-    std::atomic<std::size_t>& all;
-    std::size_t own;
-    ~Parsing() { all -= own; }
-  } const parsing{unparsed_bytes, body.queue_bytes};
   try {
     events::Parsed parsed;
     body.parse(parsed);
@@ -386,11 +376,11 @@ void Api::State::parse_and_submit(Request& q, const Body& body, Taken& out,
     if (out.empty) return resume();
     out.errors = first_errors(parsed);
     out.queued = true;
-    const Result<void> taken =
-        door.analyzer()->submit(std::move(parsed), [&out, resume](Result<Receipt> receipt) {
-          out.receipt = std::move(receipt);
-          resume();
-        });
+    const Result<void> taken = door.analyzer()->submit(std::move(place), std::move(parsed),
+                                                       [&out, resume](Result<Receipt> receipt) {
+                                                         out.receipt = std::move(receipt);
+                                                         resume();
+                                                       });
     if (taken) return;
     out.queued = false;
     out.receipt = std::unexpected(taken.error());
@@ -400,19 +390,20 @@ void Api::State::parse_and_submit(Request& q, const Body& body, Taken& out,
   resume();
 }
 
-/// Parses a body and stores its events, or refuses it unread.
+/// Parses a body and stores its events, or refuses it unread: under overload most bodies are
+/// refused, and reading them must not take the time of those that are not.
 Task<void> Api::State::take(Request& q, const Body& body, Taken& out) {
-  // Under overload most bodies are refused: then reading them must not take the time of those that
-  // are not. Those that wait for a parser stand in line before this one.
-  const std::size_t before = unparsed_bytes.fetch_add(body.queue_bytes);
-  if (const auto room = door.analyzer()->would_take(body.queue_bytes, before); !room) {
-    unparsed_bytes -= body.queue_bytes;
-    out.receipt = std::unexpected(room.error());
+  // Until it is parsed it takes its length, and seldom more then.
+  auto place = door.analyzer()->place(q.body().size());
+  if (!place) {
+    out.receipt = std::unexpected(place.error());
     co_return;
   }
   co_await wait_for([&](auto resume) {
-    if (q.body().size() <= body.here_max) return parse_and_submit(q, body, out, resume);
-    elsewhere.parsers([this, &q, &body, &out, resume] { parse_and_submit(q, body, out, resume); });
+    if (q.body().size() <= body.here_max) return parse_and_submit(q, body, *place, out, resume);
+    elsewhere.parsers([this, &q, &body, &place, &out, resume] {
+      parse_and_submit(q, body, *place, out, resume);
+    });
   });
   if (out.fault) std::rethrow_exception(out.fault);
 }
@@ -702,10 +693,8 @@ void Api::State::parse_events(const Request& q, events::Parsed& parsed) {
 }
 
 Task<void> Api::State::events(Request& q, Response& r) {
-  // Parsed and encoded, a row takes more than half of what it took as text.
   const Body body{.parse = [&](events::Parsed& parsed) { parse_events(q, parsed); },
-                  .here_max = kParsedHereMax,
-                  .queue_bytes = q.body().size() / 2};
+                  .here_max = kParsedHereMax};
   Taken taken;
   co_await take(q, body, taken);
   if (taken.empty) {
@@ -750,10 +739,8 @@ void Api::State::parse_statements(const Request& q, events::Parsed& parsed, std:
 
 Task<void> Api::State::statements(Request& q, Response& r) {
   std::string ids;
-  // Of a statement most is text that is not kept.
   const Body body{.parse = [&](events::Parsed& parsed) { parse_statements(q, parsed, ids); },
-                  .here_max = kStatementsHereMax,
-                  .queue_bytes = q.body().size() / 8};
+                  .here_max = kStatementsHereMax};
   Taken taken;
   co_await take(q, body, taken);
   if (taken.empty) {
