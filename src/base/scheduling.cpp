@@ -24,9 +24,21 @@ static_assert(sizeof(Attributes) == 48);
 
 constexpr std::uint64_t kShortestSliceNs = 100'000;  // that the kernel grants
 
+constexpr std::uint64_t kUsualSlice = 0;
+
 // Linux keeps it for each thread apart; a new one has its maker's.
 int niceness_of_this_thread() {
   return ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()));
+}
+
+void want_slices(std::uint64_t ns) {
+  Attributes wish;
+  const int policy = ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+  if (policy != SCHED_OTHER && policy != SCHED_BATCH) return;  // somebody else's wish
+  wish.policy = static_cast<std::uint32_t>(policy);
+  wish.nice = niceness_of_this_thread();
+  wish.runtime_ns = ns;
+  ::syscall(SYS_sched_setattr, 0, &wish, 0);  // no wrapper before glibc 2.41
 }
 
 }  // namespace
@@ -38,13 +50,11 @@ void step_back(int niceness) {
 }
 
 void want_short_slices() {
-  Attributes wish;
-  const int policy = ::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
-  if (policy != SCHED_OTHER && policy != SCHED_BATCH) return;  // somebody else's wish
-  wish.policy = static_cast<std::uint32_t>(policy);
-  wish.nice = niceness_of_this_thread();
-  wish.runtime_ns = kShortestSliceNs;
-  ::syscall(SYS_sched_setattr, 0, &wish, 0);  // no wrapper before glibc 2.41
+  want_slices(kShortestSliceNs);
+}
+
+void want_usual_slices() {
+  want_slices(kUsualSlice);
 }
 
 }  // namespace covey

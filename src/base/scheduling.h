@@ -13,5 +13,7 @@ void step_back(int niceness);
 /// come to the end of its own, some milliseconds. For threads that mostly wait, since their share
 /// stays the same. Threads and processes made later have none of it. Linux 6.12 and later.
 void want_short_slices();
+/// As before want_short_slices(): for a thread that has other work now.
+void want_usual_slices();
 
 }  // namespace covey

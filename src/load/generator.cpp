@@ -114,11 +114,6 @@ void Totals::append(const Totals& other, std::chrono::seconds later) {
   connects += other.connects;
 }
 
-/// Which part of a lane a thread has: as number `number` of `of`; of none, nothing of it.
-struct Part {
-  unsigned number = 0, of = 0;
-};
-
 Part part_of(const Settings& settings, std::size_t kind, unsigned thread, unsigned threads) {
   if (!settings.kinds_apart) return {thread, threads};
   const auto used = [&](std::size_t end) {
@@ -729,7 +724,7 @@ Totals Generator::run(Parallel& threads) {
   threads.run(workers_.size(), [&](std::size_t i) {
     // Or it measures its own waiting for a core. Who only sends events must not come before those
     // who ask.
-    if (!workers_[i]->only_sends_events()) want_short_slices();
+    workers_[i]->only_sends_events() ? want_usual_slices() : want_short_slices();
     workers_[i]->run(begin);
   });
   Totals totals;

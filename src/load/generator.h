@@ -54,6 +54,13 @@ struct Settings {
   std::vector<std::string> validate() const;
 };
 
+/// Which part of a kind's connections and rate a thread has: part `number` of `of`; of 0, none.
+struct Part {
+  unsigned number = 0, of = 0;
+};
+/// `kind` indexes Settings::lanes, and is used; threads count from 0.
+Part part_of(const Settings& settings, std::size_t kind, unsigned thread, unsigned threads);
+
 /// What one thread of the generator had to do.
 struct ThreadUse {
   double cpu = 0;             ///< processor time over the load's length
@@ -80,8 +87,8 @@ using ThreadCpu = std::function<std::chrono::nanoseconds()>;
 /// server does.
 ///
 /// Requests wait for a free connection in order of arrival, and their waiting counts. Each thread
-/// has its share of the connections and of the rate. One thread calls run(); stop(), sent() and
-/// failed() may be called from any.
+/// has its part of the connections and of the rate (part_of()). One thread calls run(); stop(),
+/// sent() and failed() may be called from any.
 class Generator {
  public:
   /// kRejected: every fault of the settings. `cpu` may be empty: then nothing is known of it.

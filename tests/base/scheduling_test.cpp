@@ -51,6 +51,8 @@ TEST(Scheduling, SlicesAreShortByThread) {
     EXPECT_EQ(wished().slice_ns, 100'000u);
     EXPECT_EQ(wished().policy, std::uint32_t{SCHED_OTHER});
     std::jthread([before] { EXPECT_EQ(wished().slice_ns, before) << "a thread made later"; });
+    want_usual_slices();
+    EXPECT_EQ(wished().slice_ns, before);
   }).join();
   EXPECT_EQ(wished().slice_ns, before);
   EXPECT_GT(before, 100'000u);

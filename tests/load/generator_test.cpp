@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <boost/asio/steady_timer.hpp>
 #include <fstream>
 #include <mutex>
@@ -365,39 +367,58 @@ TEST_F(LoadTest, KindsHaveTheirOwnFigures) {
   EXPECT_NE(page.find("prefers-color-scheme"), page.npos);
 }
 
-// Goal: kinds that are kept apart are sent whole, by as many threads as there are, and none of them
-// sends two kinds unless there are too few.
-TEST_F(LoadTest, KindsAreSentByThreadsOfTheirOwn) {
+// Goal: by however many threads, each kind is sent whole, and each part of it by one of them. Kept
+// apart, none of them sends two kinds unless there are too few, and none is idle.
+TEST(Parts, AreTheWholeOnce) {
+  for (const bool apart : {false, true}) {
+    for (unsigned used = 1; used < 1U << kKinds; ++used) {
+      Settings settings;
+      settings.kinds_apart = apart;
+      for (std::size_t k = 0; k < kKinds; ++k) {
+        if ((used >> k & 1U) != 0) settings.lanes[k].per_second = 1;
+      }
+      const auto kinds = static_cast<unsigned>(std::popcount(used));
+      for (unsigned threads = 1; threads < 10; ++threads) {
+        SCOPED_TRACE(fmt::format("apart {}, kinds {:b}, {} threads", apart, used, threads));
+        std::vector<unsigned> sent_by(threads);
+        for (std::size_t k = 0; k < kKinds; ++k) {
+          if ((used >> k & 1U) == 0) continue;
+          std::set<unsigned> numbers;
+          unsigned of = 0;
+          for (unsigned t = 0; t < threads; ++t) {
+            const Part part = part_of(settings, k, t, threads);
+            if (part.of == 0) continue;
+            ++sent_by[t];
+            EXPECT_LT(part.number, part.of);
+            EXPECT_TRUE(numbers.insert(part.number).second);
+            EXPECT_TRUE(of == 0 || of == part.of);
+            of = part.of;
+          }
+          EXPECT_EQ(numbers.size(), of);
+          EXPECT_GT(of, 0u);
+        }
+        const auto [least, most] = std::ranges::minmax(sent_by);
+        EXPECT_EQ(least, apart ? std::max(1U, kinds / threads) : kinds);
+        EXPECT_EQ(most, apart ? (kinds + threads - 1) / threads : kinds);
+      }
+    }
+  }
+}
+
+// Goal: kinds that are kept apart are all sent, over all their connections.
+TEST_F(LoadTest, KindsAreSentApart) {
   settings.duration = 300ms;
   settings.lane(Kind::kIngest) = {.per_second = 40, .connections = 4};
-  settings.lane(Kind::kDiscover) = {.per_second = 20, .connections = 2};
-  // A thread's number within its kind is in the ids of the events that it sends.
-  std::string prefix = "ta-";
-  const auto senders = [&](unsigned width) {
-    Threads threads(width);
-    ++prefix[1];  // the server knows the ids of the last run
-    settings.batches.id_prefix = prefix;
-    auto generator = Generator::make(settings, clock).value();
-    generator.prepare(threads);
-    std::set<char> out;
-    generator.planned([&](std::string_view lines, std::uint32_t, Batches::Fate) {
-      const std::size_t id = lines.find(prefix);
-      ASSERT_NE(id, lines.npos);
-      out.insert(lines[id + prefix.size()]);
-    });
-    const Totals totals = generator.run(threads);
-    EXPECT_EQ(totals.connects, 14u) << width;
-    EXPECT_EQ(totals.threads.size(), width);
-    for (const Kind kind : {Kind::kLookUp, Kind::kIngest, Kind::kDiscover}) {
-      EXPECT_GT(totals.of(kind).ok(), 0u) << name(kind) << " of " << width;
-      EXPECT_EQ(totals.of(kind).failed(), 0u);
-    }
-    return out;
-  };
-  EXPECT_EQ(senders(3), (std::set<char>{'0', '1', '2'}));
+  settings.lane(Kind::kCohorts) = {.per_second = 40, .connections = 2};
   settings.kinds_apart = true;
-  for (const unsigned width : {1U, 2U, 3U, 4U}) EXPECT_EQ(senders(width), std::set<char>{'0'});
-  EXPECT_EQ(senders(5), (std::set<char>{'0', '1'}));  // the second and the fifth
+  Threads threads(2);
+  const Totals totals = Generator::make(settings, clock).value().run(threads);
+  EXPECT_EQ(totals.connects, 14u);
+  EXPECT_EQ(totals.threads.size(), 2u);
+  for (const Kind kind : {Kind::kLookUp, Kind::kIngest, Kind::kCohorts}) {
+    EXPECT_GT(totals.of(kind).ok(), 0u) << name(kind);
+    EXPECT_EQ(totals.of(kind).failed(), 0u) << name(kind);
+  }
 }
 
 // Goal: where all connections were taken though each answer was quick, the generator says so.
