@@ -64,6 +64,11 @@ void return_memory_soon() {
 #if COVEY_JEMALLOC
   set_decay("arenas", 10'000, 0);   // of arenas to come
   set_decay("arena.0", 10'000, 0);  // the main thread's, which is there already
+  // Or a thread that rests keeps what it freed last until it works again.
+  std::size_t threads = 1;
+  mallctl("max_background_threads", nullptr, nullptr, &threads, sizeof threads);
+  bool wanted = true;
+  mallctl("background_thread", nullptr, nullptr, &wanted, sizeof wanted);
 #endif
 }
 
