@@ -48,6 +48,9 @@ class MemoryLog final : public log::Log {
   }
   /// Whether scan() fails, as of a disk that can't be read.
   void unreadable(bool yes) { unreadable_ = yes; }
+  /// What memory_bytes() says.
+  std::atomic<std::uint64_t> memory{0};
+  std::uint64_t memory_bytes() const override { return memory; }
   std::uint64_t effects() const { return effects_; }
   bool dead() const { return dead_; }
 

@@ -84,6 +84,9 @@ struct Analyzer::State {
   Parallel& parallel;
   std::unique_ptr<learners::Engine> engine;
   Counters counters;
+  // Of engine and log, as of the last group: asked for by RocksDB's own lock, which a compaction
+  // may hold that steps back behind all others.
+  std::atomic<std::size_t> memory_bytes{0};
 
   // The queue; everything below up to the next mark is guarded by `mutex`.
   std::mutex mutex;
@@ -136,6 +139,7 @@ struct Analyzer::State {
   Result<void> load_previous();
   std::optional<Error> refusal(std::size_t bytes) const;
   std::optional<Error> memory_refusal() const;
+  void measure_memory();
   void count_queue() { counters.queued_bytes.store(queued_bytes + unparsed_bytes); }
   Unparsed leave(std::list<Unparsed>::iterator place);
   void store(std::vector<Item>& group);
@@ -478,6 +482,7 @@ Result<std::unique_ptr<Analyzer>> Analyzer::open(
   }
   auto state = std::make_unique<State>(config, log, clock, parallel);
   COVEY_TRY_VOID(state->recover(report));
+  state->measure_memory();
   return std::unique_ptr<Analyzer>(new Analyzer(std::move(state)));
 }
 
@@ -497,11 +502,15 @@ std::optional<Error> Analyzer::State::refusal(std::size_t bytes) const {
 
 std::optional<Error> Analyzer::State::memory_refusal() const {
   const std::size_t ceiling = config.limits.memory_bytes_max;
-  if (ceiling == 0) return std::nullopt;
-  const learners::MemoryUse use = engine->memory();
-  if (use.bytes + use.rooms + log.memory_bytes() <= ceiling) return std::nullopt;
+  if (ceiling == 0 || memory_bytes <= ceiling) return std::nullopt;
   return Error{Errc::kFull,
                fmt::format("memory is at its ceiling of {} MiB; raise --memory", ceiling >> 20)};
+}
+
+void Analyzer::State::measure_memory() {
+  if (config.limits.memory_bytes_max == 0) return;
+  const learners::MemoryUse use = engine->memory();
+  memory_bytes = use.bytes + use.rooms + log.memory_bytes();
 }
 
 // Under the lock.
@@ -612,9 +621,9 @@ Result<void> Analyzer::run_ingest() {
     {
       std::unique_lock lock(s.mutex);
       const auto due = [&s] { return s.stopping || !s.queue.empty() || s.run_to_store; };
-      if (s.held.empty()) {
+      if (s.held.empty() && !s.memory_refusal()) {
         s.wake.wait(lock, due);
-      } else {
+      } else {  // events become due, or memory comes free, without anybody's asking
         s.wake.wait_for(lock, std::chrono::milliseconds(200), due);
       }
       while (!s.queue.empty() &&
@@ -637,6 +646,7 @@ Result<void> Analyzer::run_ingest() {
       s.storing_since.reset();
     }
     s.release_held(false);
+    s.measure_memory();
     if (s.snapshot_due() && !s.snapshot()) {
       // The old snapshot and the log stay; the next try is after as many events again.
       s.events_since_snapshot = 0;

@@ -148,6 +148,76 @@ TEST(Analyzer, TheLagGrowsWhileNothingIsAcknowledged) {
   EXPECT_EQ(world.analyzer->ingest_lag().count(), 0);
 }
 
+// Goal: above the ceiling of memory nothing is taken, and all is again once memory comes free,
+// though nobody could send anything that would have it looked at.
+TEST(Analyzer, RefusesWhileMemoryIsAtItsCeiling) {
+  sim::MemoryLog::Disk disk;
+  World world(disk);
+  Analyzer::Config config;
+  config.limits.memory_bytes_max = 64 << 20;
+  ASSERT_TRUE(world.open(config));
+  world.start();
+  const auto one = [](int number) {
+    events::Parsed parsed;
+    parsed.batch.add(practice(fmt::format("{}", number), "ada", at("2024-02-28T10:00:00Z")));
+    return parsed;
+  };
+  ASSERT_TRUE(world.ingest_now(one(0)));
+  world.log.memory = config.limits.memory_bytes_max;
+  ASSERT_TRUE(world.ingest_now(one(1))) << "it is looked at behind this one";
+  Result<Receipt> refused = world.ingest_now(one(2));
+  for (int tries = 0; refused && tries < 1'000; ++tries) refused = world.ingest_now(one(3 + tries));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kFull);
+  EXPECT_NE(refused.error().message.find("64 MiB"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(world.analyzer->place(1));
+  EXPECT_TRUE(world.analyzer->find("ada"));
+  world.log.memory = 0;
+  for (int tries = 0; !refused && tries < 1'000; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    refused = world.ingest_now(one(10'000));
+  }
+  EXPECT_TRUE(refused);
+}
+
+// Goal: rows that are still to be parsed are in the queue, as old as they are, until they come or
+// are given up.
+TEST(Analyzer, KeepsAPlaceForWhatIsStillToBeParsed) {
+  sim::MemoryLog::Disk disk;
+  World world(disk);
+  Analyzer::Config config;
+  config.limits.queue_bytes_max = 1 << 20;
+  ASSERT_TRUE(world.open(config));
+  const auto queued = [&] { return world.analyzer->counters().queued_bytes.load(); };
+  {
+    const auto large = world.analyzer->place(2 << 20);
+    ASSERT_TRUE(large) << "more than the queue holds may enter an empty one";
+    EXPECT_FALSE(world.analyzer->place(1));
+  }
+  EXPECT_EQ(queued(), 0u);
+  auto first = world.analyzer->place(600'000);
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(world.analyzer->place(600'000));
+  EXPECT_EQ(queued(), 600'000u) << "what was refused counts for nobody";
+  world.clock.advance(std::chrono::seconds(7));
+  auto second = world.analyzer->place(400'000);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(world.analyzer->ingest_lag(), std::chrono::seconds(7));
+  events::Parsed parsed;
+  parsed.batch.add(practice("1", "ada", at("2024-02-28T10:00:00Z")));
+  int answered = 0;
+  ASSERT_TRUE(world.analyzer->submit(*std::move(first), std::move(parsed),
+                                     [&](const Result<Receipt>& r) { answered += r ? 1 : 0; }));
+  EXPECT_LT(queued(), 600'000u) << "parsed, it takes what it takes";
+  EXPECT_EQ(world.analyzer->ingest_lag(), std::chrono::seconds(7)) << "and waits no less for it";
+  second = world.analyzer->place(1);
+  ASSERT_TRUE(second);
+  world.analyzer->stop();
+  EXPECT_TRUE(world.analyzer->run_ingest());
+  EXPECT_EQ(answered, 1);
+  EXPECT_EQ(queued(), 1u);
+}
+
 // Goal: the queue is bounded, and what was refused was not taken.
 TEST(Analyzer, RefusesWhenTheQueueIsFull) {
   sim::MemoryLog::Disk disk;
