@@ -36,13 +36,12 @@ using namespace covey;
 using population::Drawn;
 using population::Population;
 
-constexpr std::size_t kEventsAtOnce = std::size_t{16} << 20;  // held, where they are streamed
-
 struct Options {
   population::Spec spec;
   std::string engine = "fast", events_csv, traits_csv;
   unsigned threads = 2, repeat = 5, rediscover = 0;
   std::uint32_t batch_events = 1u << 22;
+  std::size_t fold_events = std::size_t{16} << 20;
   bool stream = false;
 };
 
@@ -131,7 +130,7 @@ class Bench {
   }
 
   std::size_t at_once() const {
-    return std::max(kEventsAtOnce / options_.batch_events, std::size_t{1});
+    return std::max(options_.fold_events / options_.batch_events, std::size_t{1});
   }
 
   double seconds_since(std::chrono::nanoseconds start) const {
@@ -274,6 +273,7 @@ int main(int argc, char** argv) {
   app.add_flag("--stream", options.stream);
   app.add_option("--batch-events", options.batch_events, "Events of a batch")
       ->check(CLI::Range(1u, events::Batch::kEventsMax));
+  app.add_option("--fold-events", options.fold_events, "Folded together, where they are streamed");
   app.add_option("--events-csv", options.events_csv);
   app.add_option("--traits-csv", options.traits_csv);
   CLI11_PARSE(app, argc, argv);
