@@ -454,7 +454,7 @@ void add_serve(CLI::App& app, Run& run) {
       ->capture_default_str();
   command
       ->add_option("--queue", options->queue_mib,
-                   "MiB of events waiting to be stored; beyond "
+                   "MiB of events waiting to be parsed and stored; beyond "
                    "it events are refused with 429")
       ->check(CLI::Range(1u, 65536u))
       ->capture_default_str();

@@ -33,7 +33,7 @@ constexpr auto kTuple = asio::as_tuple(kAwait);
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 constexpr std::size_t kSmallReadBytes = std::size_t{4} << 10;
-// Of a buffer, between requests: thousands of connections are idle at a time, and nobody counts
+// Of a buffer, between requests: a thousand connections may be idle at a time, and nobody counts
 // what they hold.
 constexpr std::size_t kRoomKept = std::size_t{16} << 10;
 constexpr std::size_t kCopiedBodyMax = std::size_t{16}

@@ -211,7 +211,7 @@ std::string Metrics::text(const analyzer::Analyzer* analyzer, const ServerCounte
     count("covey_ingest_groups_total", "Groups stored, one fsync each.", number(c.groups));
     count("covey_ingest_refused_total", "Batches refused because a limit was reached.",
           number(c.refused));
-    gauge("covey_ingest_queue_bytes", "Parsed batches waiting to be stored, bytes.",
+    gauge("covey_ingest_queue_bytes", "Batches waiting to be parsed and stored, bytes.",
           number(c.queued_bytes));
     gauge("covey_ingest_lag_seconds",
           "Age of the oldest batch that is not acknowledged yet; 0 when none waits.",
