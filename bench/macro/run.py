@@ -368,14 +368,14 @@ class Bench:
         sizes = (50_000, 100_000, 250_000) if self.quick else (100_000, 1_000_000, 5_000_000)
         # A fold brings each learner as many events at every size: else the smallest would have its
         # five million at once, 50 a learner, and the largest three at a time.
-        def measured(n):
+        def measured(n, rediscover):
             return run_json([self.cold_batch, "--learners", n, "--threads", 2, "--stream", "--rediscover",
-                             self.repeat, "--batch-events", (n << 22) // sizes[-1], "--fold-events",
+                             rediscover, "--batch-events", (n << 22) // sizes[-1], "--fold-events",
                              (n << 24) // sizes[-1]])
 
-        runs = [measured(n) for n in sizes]
+        runs = [measured(n, self.repeat) for n in sizes]
         # A fold of the smaller ones is over in a moment, so what else the machine does weighs more.
-        folds = [[measured(n)["cold"][0]["apply_s"] for _ in range(2)] if n < sizes[-1] else [] for n in sizes]
+        folds = [[measured(n, 0)["cold"][0]["apply_s"] for _ in range(2)] if n < sizes[-1] else [] for n in sizes]
         for again, r in zip(folds, runs):
             again.append(r["cold"][0]["apply_s"])
         self.raw["growth"] = runs

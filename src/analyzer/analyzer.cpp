@@ -523,17 +523,16 @@ Analyzer::State::Unparsed Analyzer::State::leave(std::list<Unparsed>::iterator p
 }
 
 struct Analyzer::Place::Held {
-  Held(State& s, std::list<State::Unparsed>::iterator place) : state(s), at(place) {}
+  explicit Held(State& s) : state(s) {}
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
   ~Held() {
-    if (left) return;
+    if (!at) return;
     const std::lock_guard lock(state.mutex);
-    state.leave(at);
+    state.leave(*at);
   }
   State& state;
-  std::list<State::Unparsed>::iterator at;
-  bool left = false;
+  std::optional<std::list<State::Unparsed>::iterator> at;  // none: not in line, or no longer
 };
 
 Analyzer::Place::Place(std::unique_ptr<Held> held) : held_(std::move(held)) {}
@@ -543,6 +542,7 @@ Analyzer::Place::~Place() = default;
 
 Result<Analyzer::Place> Analyzer::place(std::size_t bytes) {
   State& s = *state_;
+  Place place(std::make_unique<Place::Held>(s));
   std::optional<Error> why = s.memory_refusal();
   if (!why) {
     const std::lock_guard lock(s.mutex);
@@ -551,7 +551,8 @@ Result<Analyzer::Place> Analyzer::place(std::size_t bytes) {
       s.unparsed.push_back({bytes, s.clock.now()});
       s.unparsed_bytes += bytes;
       s.count_queue();
-      return Place(std::make_unique<Place::Held>(s, std::prev(s.unparsed.end())));
+      place.held_->at = std::prev(s.unparsed.end());
+      return place;
     }
   }
   ++s.counters.refused;
@@ -573,8 +574,8 @@ Result<void> Analyzer::submit(Place place, Parsed parsed, std::function<void(Res
   const std::size_t bytes = bytes_of(parsed) + encoded.size();
   {
     const std::lock_guard lock(s.mutex);
-    const std::chrono::nanoseconds since = s.leave(place.held_->at).since;
-    place.held_->left = true;
+    const std::chrono::nanoseconds since = s.leave(*place.held_->at).since;
+    place.held_->at.reset();
     if (auto why = s.refusal(bytes)) {
       ++s.counters.refused;
       return std::unexpected(*std::move(why));
@@ -614,6 +615,7 @@ Result<void> Analyzer::run_ingest() {
     }
     return prepared;
   }
+  s.measure_memory();  // the known ids are there now
   s.prepared = true;
   std::vector<State::Item> group;
   for (;;) {
@@ -634,7 +636,9 @@ Result<void> Analyzer::run_ingest() {
       }
       if (s.run_to_store) group.push_back(*std::exchange(s.run_to_store, std::nullopt));
       if (group.empty() && s.stopping) break;
-      if (!group.empty()) s.storing_since = group.front().submitted;
+      if (!group.empty()) {
+        s.storing_since = std::ranges::min(group, {}, &State::Item::submitted).submitted;
+      }
     }
     if (!group.empty()) {
       s.store(group);
@@ -826,10 +830,10 @@ const Counters& Analyzer::counters() const {
 std::chrono::nanoseconds Analyzer::ingest_lag() const {
   State& s = *state_;
   const std::lock_guard lock(s.mutex);
-  // What was parsed by several threads is nearly in order of age.
   const std::chrono::nanoseconds now = s.clock.now();
   std::chrono::nanoseconds oldest = s.storing_since.value_or(now);
-  if (!s.queue.empty()) oldest = std::min(oldest, s.queue.front().submitted);
+  // By several parsers: a short body may be before a long one that came first.
+  for (const State::Item& item : s.queue) oldest = std::min(oldest, item.submitted);
   if (!s.unparsed.empty()) oldest = std::min(oldest, s.unparsed.front().since);
   return now - oldest;
 }

@@ -108,9 +108,9 @@ struct Counters {
 /// The one door to the analyzer: events in, durable; traits and cohorts out.
 ///
 /// Hides the order of things: queue -> log (one fsync a group) -> engine -> acknowledgement;
-/// snapshots; recovery; which run of discovery is published. Threads: submit(), find() and the
-/// other const members from anywhere; run_ingest() on one thread of its own; discover() on any one
-/// thread at a time (a second caller gets kRetryLater). find() never waits for either.
+/// snapshots; recovery; which run of discovery is published. Threads: place(), submit(), find() and
+/// the other const members from anywhere; run_ingest() on one thread of its own; discover() on any
+/// one thread at a time (a second caller gets kRetryLater). find() never waits for either.
 class Analyzer {
  public:
   struct Config {

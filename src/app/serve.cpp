@@ -402,7 +402,11 @@ class Service {
 };
 
 Result<Exit> serve(const ServeOptions& options) {
-  return_memory_soon();
+  // By a thread that has stepped back, as will the one that gives back then.
+  std::thread([] {
+    step_back(kIngestBehind + 1);
+    return_memory_soon();
+  }).join();
   const Address address = COVEY_TRY(parse_address(options.listen));
   COVEY_TRY(parse_as_of(options.store.as_of));
   service::ApiConfig config;
@@ -455,7 +459,7 @@ void add_serve(CLI::App& app, Run& run) {
   command
       ->add_option("--queue", options->queue_mib,
                    "MiB of events waiting to be parsed and stored; beyond "
-                   "it events are refused with 429")
+                   "it events are refused with 429, and a longer body unless nothing else waits")
       ->check(CLI::Range(1u, 65536u))
       ->capture_default_str();
   command

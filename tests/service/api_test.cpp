@@ -323,6 +323,20 @@ TEST_F(ApiTest, RefusesWhatItCannotStore) {
   EXPECT_EQ(ask(post("/v1/events", kGood)).status, 200);
 }
 
+TEST_F(ApiTest, SaysThatMemoryIsAtItsCeiling) {
+  listen_only();
+  analyzer::Limits limits;
+  limits.memory_bytes_max = 1;
+  recover(limits);
+  Reply full = ask(post("/v1/events", kGood));  // nothing takes nothing yet
+  for (int tries = 0; full.status == 200 && tries < 1'000; ++tries) {
+    full = ask(post("/v1/events", kGood));
+  }
+  EXPECT_EQ(full.status, 503) << full.body;
+  EXPECT_EQ(full.field("Retry-After"), "30");
+  EXPECT_NE(full.body.find("raise --memory"), std::string::npos) << full.body;
+}
+
 TEST_F(ApiTest, PushesBackWhenTheQueueIsFull) {
   listen_only();
   analyzer::Limits limits;

@@ -155,8 +155,8 @@ void problem(const Request& q, Response& r, unsigned status, std::string_view ty
   if (retry_after_s > 0) r.field("Retry-After", std::to_string(retry_after_s));
 }
 
-// What an error of the analyzer means to a client. kFull and kRetryLater differ by when they come:
-// before anything was taken the queue is the reason, afterwards the store is.
+// What an error of the analyzer means to a client. kRetryLater differs by when it comes: before
+// anything was taken the queue is the reason, afterwards the store is.
 void problem_of(const Request& q, Response& r, const Error& error, bool before_queue) {
   switch (error.code) {
     case Errc::kRejected:
@@ -165,7 +165,9 @@ void problem_of(const Request& q, Response& r, const Error& error, bool before_q
       return problem(q, r, 404, "not-found", error.message);
     case Errc::kRetryLater:
     case Errc::kFull:
-      if (before_queue) return problem(q, r, 429, "queue-full", error.message, kBusySeconds);
+      if (before_queue && error.code == Errc::kRetryLater) {
+        return problem(q, r, 429, "queue-full", error.message, kBusySeconds);
+      }
       return problem(q, r, 503, "store-full", error.message,
                      error.code == Errc::kFull ? kFullSeconds : kBusySeconds);
     case Errc::kCorrupt:
@@ -393,7 +395,7 @@ void Api::State::parse_and_submit(Request& q, const Body& body, Analyzer::Place&
 /// Parses a body and stores its events, or refuses it unread: under overload most bodies are
 /// refused, and reading them must not take the time of those that are not.
 Task<void> Api::State::take(Request& q, const Body& body, Taken& out) {
-  // Until it is parsed it takes its length, and seldom more then.
+  // Until it is parsed it takes its length. Once it is, a few short rows may take more.
   auto place = door.analyzer()->place(q.body().size());
   if (!place) {
     out.receipt = std::unexpected(place.error());
