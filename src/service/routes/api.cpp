@@ -250,6 +250,16 @@ struct Taken {
   std::exception_ptr fault;
 };
 
+/// Whether there is a receipt; where not, says why, `nothing` of a body that was empty.
+bool stored(const Request& q, Response& r, const Taken& taken, std::string_view nothing) {
+  if (taken.empty) {
+    problem(q, r, 400, "empty-body", nothing);
+    return false;
+  }
+  if (!*taken.receipt) problem_of(q, r, taken.receipt->error(), !taken.queued);
+  return taken.receipt->has_value();
+}
+
 std::vector<RowError> first_errors(const events::Parsed& parsed) {
   std::vector<RowError> errors;
   for (const events::Rejection& row : parsed.rejected) {
@@ -699,15 +709,8 @@ Task<void> Api::State::events(Request& q, Response& r) {
                   .here_max = kParsedHereMax};
   Taken taken;
   co_await take(q, body, taken);
-  if (taken.empty) {
-    problem(q, r, 400, "empty-body", "the body holds no events: send one JSON object per line");
-    co_return;
-  }
+  if (!stored(q, r, taken, "the body holds no events: send one JSON object per line")) co_return;
   const Result<Receipt>& receipt = *taken.receipt;
-  if (!receipt) {
-    problem_of(q, r, receipt.error(), !taken.queued);
-    co_return;
-  }
   std::string members;
   append_receipt_members(members, *receipt, taken.errors);
   if (receipt->accepted + receipt->duplicates == 0) {
@@ -745,15 +748,8 @@ Task<void> Api::State::statements(Request& q, Response& r) {
                   .here_max = kStatementsHereMax};
   Taken taken;
   co_await take(q, body, taken);
-  if (taken.empty) {
-    problem(q, r, 400, "empty-body", "the body holds no statements: send one, or an array");
-    co_return;
-  }
+  if (!stored(q, r, taken, "the body holds no statements: send one, or an array")) co_return;
   const Result<Receipt>& receipt = *taken.receipt;
-  if (!receipt) {
-    problem_of(q, r, receipt.error(), !taken.queued);
-    co_return;
-  }
   if (receipt->rejected > 0) {
     std::string members;
     append_receipt_members(members, *receipt, taken.errors);
