@@ -64,12 +64,12 @@ function(covey_module name)
   endif()
 endfunction()
 
-# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s] [LOCK name] [PROGRAM])
-# Tests with the same LOCK never run at once. PROGRAM: they start `covey`, whose path is COVEY_PROGRAM.
+# covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s] [LOCK name] [ALONE] [PROGRAM])
+# Tests with the same LOCK never run at once; ALONE: with no other. PROGRAM: they start `covey`, whose path is COVEY_PROGRAM.
 # One executable per module; ctest sees every case by its own name. The target tests_LABEL builds
 # what carries that label.
 function(covey_test name)
-  cmake_parse_arguments(arg "PROGRAM" "TIMEOUT;LOCK" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "PROGRAM;ALONE" "TIMEOUT;LOCK" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
   # What is measured is measured as built for users.
   if(COVEY_SANITIZE AND arg_LABELS MATCHES "calibration|live")
     return()
@@ -101,6 +101,9 @@ function(covey_test name)
   endif()
   if(arg_LOCK)
     list(APPEND properties RESOURCE_LOCK ${arg_LOCK})
+  endif()
+  if(arg_ALONE)
+    list(APPEND properties RUN_SERIAL TRUE)
   endif()
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     TEST_PREFIX "${name}/" PROPERTIES ${properties})
