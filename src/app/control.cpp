@@ -17,6 +17,7 @@
 #include "app/files.h"
 #include "app/plan_file.h"
 #include "app/real_clock.h"
+#include "app/start_thread.h"
 #include "control/api.h"
 #include "control/controller.h"
 #include "control/tokens.h"
@@ -82,7 +83,9 @@ class Channels final : public control::Channels {
     return {};
   }
   void start() {
-    for (const auto& queue : queues_) threads_.emplace_back([&queue] { queue->run(); });
+    for (const auto& queue : queues_) {
+      threads_.push_back(start_thread([&queue] { queue->run(); }));
+    }
   }
   void stop() {
     for (const auto& queue : queues_) queue->stop();
@@ -244,14 +247,14 @@ class ControlPlane {
     wait_for_signal();
     channels_->start();
     {
-      std::jthread prober([this] { prober_->run(); });
-      std::jthread probe([this] { prober_->run_probe(); });
+      const std::jthread prober = start_thread([this] { prober_->run(); });
+      const std::jthread probe = start_thread([this] { prober_->run_probe(); });
       std::jthread source;
-      if (prometheus_) source = std::jthread([this] { prometheus_->run(); });
+      if (prometheus_) source = start_thread([this] { prometheus_->run(); });
       std::jthread experiment;
-      if (impacts_) experiment = std::jthread([this] { impacts_->run(); });
-      std::jthread watcher([this] { watch_balancer(); });
-      std::jthread io([this] { io_.run(); });
+      if (impacts_) experiment = start_thread([this] { impacts_->run(); });
+      const std::jthread watcher = start_thread([this] { watch_balancer(); });
+      const std::jthread io = start_thread([this] { io_.run(); });
       outcome_ = controller_->run();
       if (!outcome_) {
         fmt::print(stderr,

@@ -15,6 +15,7 @@
 #include "app/files.h"
 #include "app/formats.h"
 #include "app/progress.h"
+#include "app/start_thread.h"
 #include "app/store.h"
 #include "events/csv.h"
 #include "events/ndjson.h"
@@ -58,7 +59,9 @@ Result<std::vector<Input>> inputs(const ImportOptions& options) {
 class Parsers {
  public:
   explicit Parsers(unsigned threads) {
-    for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    for (unsigned i = 0; i < threads; ++i) {
+      threads_.push_back(start_thread([this] { work(); }));
+    }
   }
   ~Parsers() {
     {
@@ -376,7 +379,7 @@ Result<Exit> import(const ImportOptions& options) {
   const auto started = store->clock.now();
   analyzer::Analyzer& analyzer = *store->analyzer;
   // What it fails of, every submission is answered with.
-  std::jthread ingest([&] { std::ignore = analyzer.run_ingest(); });
+  std::jthread ingest = start_thread([&] { std::ignore = analyzer.run_ingest(); });
   Importer importer(options, std::move(files), *store);
   auto receipt = importer.run();
   analyzer.stop();

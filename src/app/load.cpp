@@ -13,6 +13,7 @@
 #include "app/interruption.h"
 #include "app/progress.h"
 #include "app/real_clock.h"
+#include "app/start_thread.h"
 #include "app/thread_pool.h"
 #include "config/units.h"
 #include "load/report.h"
@@ -112,7 +113,7 @@ Result<load::Totals> run_one(const load::Settings& settings, const Clock& clock,
   const Stoppable stoppable(generator);
   std::atomic<bool> done{false};
   const auto begun = clock.now();
-  std::jthread watcher([&] {
+  std::jthread watcher = start_thread([&] {
     while (!done) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
       const auto s = std::chrono::duration_cast<std::chrono::seconds>(clock.now() - begun).count();

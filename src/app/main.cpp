@@ -2,9 +2,12 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -37,11 +40,41 @@ void name_unknown_options(const CLI::App& cli) {
   }
 }
 
+/// What nobody caught, in whatever thread, ends the process here and not by unwinding: RocksDB
+/// starts threads on ours, and where one can't be started it would unwind into those that run. What
+/// the machine refuses is told; anything else is a fault of the program, and worth a core.
+[[noreturn]] void end_explained() {
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+    fmt::print(stderr, "covey: ended by std::terminate\n");
+    std::abort();
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "covey: out of memory; what was acknowledged is safe in the store\n");
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::resource_unavailable_try_again) {
+      fmt::print(stderr,
+                 "covey: the system gives no further thread. Raise what limits them: ulimit -u, "
+                 "the pids of a container, TasksMax= of a systemd unit; what was acknowledged is "
+                 "safe in the store\n");
+    } else {
+      fmt::print(stderr, "covey: {}\n", error.what());
+    }
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "covey: {}\n", error.what());
+    std::abort();
+  } catch (...) {
+    fmt::print(stderr, "covey: an exception that is none of the standard's\n");
+    std::abort();
+  }
+  std::_Exit(static_cast<int>(covey::app::Exit::kFailed));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace covey;
   using namespace covey::app;
+  std::set_terminate(end_explained);
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write, not the end
 
   CLI::App cli(
@@ -81,18 +114,9 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() != 0) name_unknown_options(cli);
     return cli.exit(error) == 0 ? 0 : static_cast<int>(Exit::kUsage);
   }
-  try {
-    const Result<Exit> done = run();
-    if (done) return static_cast<int>(*done);
-    fmt::print(stderr, "covey: {}\n", done.error().message);
-    return static_cast<int>(done.error().code == Errc::kRejected ||
-                                    done.error().code == Errc::kNotFound
-                                ? Exit::kUsage
-                                : Exit::kFailed);
-  } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "covey: out of memory; what was acknowledged is safe in the store\n");
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "covey: {}\n", error.what());
-  }
-  return static_cast<int>(Exit::kFailed);
+  const Result<Exit> done = run();
+  if (done) return static_cast<int>(*done);
+  fmt::print(stderr, "covey: {}\n", done.error().message);
+  const bool usage = done.error().code == Errc::kRejected || done.error().code == Errc::kNotFound;
+  return static_cast<int>(usage ? Exit::kUsage : Exit::kFailed);
 }

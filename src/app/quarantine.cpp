@@ -12,6 +12,7 @@
 #include "app/commands.h"
 #include "app/formats.h"
 #include "app/progress.h"
+#include "app/start_thread.h"
 #include "app/store.h"
 #include "events/csv.h"
 #include "events/ndjson.h"
@@ -151,7 +152,7 @@ Result<Exit> replay(const QuarantineOptions& options) {
   };
   // A row goes in and leaves the quarantine in one step, so a crash between loses neither; one
   // that fails again is put back under the same key with its new reason.
-  std::jthread ingest([&] { std::ignore = analyzer.run_ingest(); });
+  std::jthread ingest = start_thread([&] { std::ignore = analyzer.run_ingest(); });
   Result<void> submitted;
   for (std::size_t i = 0; i < entries.size() && submitted; ++i) {
     std::vector<std::string> erases;

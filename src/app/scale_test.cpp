@@ -24,6 +24,7 @@
 #include "app/interruption.h"
 #include "app/progress.h"
 #include "app/real_clock.h"
+#include "app/start_thread.h"
 #include "app/thread_pool.h"
 #include "base/text.h"
 #include "config/units.h"
@@ -129,7 +130,8 @@ std::optional<std::uint64_t> memory(pid_t pid, std::string_view field) {
 class Sampler {
  public:
   Sampler(pid_t pid, const Clock& clock)
-      : thread_([this, pid, &clock](const std::stop_token& stop) { watch(pid, clock, stop); }) {}
+      : thread_(start_thread(
+            [this, pid, &clock](const std::stop_token& stop) { watch(pid, clock, stop); })) {}
   std::vector<scale::Sample> take() {
     thread_.request_stop();
     thread_.join();
@@ -468,7 +470,7 @@ class SizeTest {
                         const std::function<void()>& meanwhile = {}) {
     const Stoppable stoppable(generator);
     std::atomic<bool> done = false;
-    std::jthread watcher([&] {
+    std::jthread watcher = start_thread([&] {
       Progress bar(clock_, phase_name_);
       const auto total = generator.settings().duration;
       const nanoseconds begun = clock_.now();
@@ -484,7 +486,7 @@ class SizeTest {
       }
     });
     std::jthread beside;
-    if (meanwhile) beside = std::jthread(meanwhile);
+    if (meanwhile) beside = start_thread(meanwhile);
     load::Totals totals = generator.run(threads);
     done = true;
     watcher.join();
@@ -561,7 +563,7 @@ class SizeTest {
     {
       std::vector<std::jthread> askers;
       for (std::size_t i = 0; i < kAskers; ++i) {
-        askers.emplace_back([&] {
+        askers.push_back(start_thread([&] {
           http::Client client(server_->url);
           for (;;) {
             std::unique_lock lock(mutex);
@@ -580,7 +582,7 @@ class SizeTest {
               ledger.doubtful(batch.events, receipt);
             }
           }
-        });
+        }));
       }
       Progress bar(clock_, phase_name_ + ", asking again");
       generator.given([&](std::string_view lines, std::uint32_t events, Fate fate) {

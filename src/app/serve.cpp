@@ -18,6 +18,7 @@
 #include "app/files.h"
 #include "app/formats.h"
 #include "app/progress.h"
+#include "app/start_thread.h"
 #include "app/store.h"
 #include "base/scheduling.h"
 #include "experiment/report.h"
@@ -82,11 +83,11 @@ class Background {
   enum class Freed { kGoesBack, kIsKept };
   Background(unsigned threads, int niceness, Freed freed) {
     for (unsigned i = 0; i < threads; ++i) {
-      threads_.emplace_back([this, niceness, freed] {
+      threads_.push_back(start_thread([this, niceness, freed] {
         step_back(niceness);
         if (freed == Freed::kIsKept) keep_memory_of_this_thread();
         work();
-      });
+      }));
     }
   }
   ~Background() {
@@ -188,14 +189,14 @@ class Service {
     fmt::print(stderr, "listening on http://{}:{}\n", host(), server_.port());
     server_.start();
     wait_for_signal();
-    std::jthread recovery([this] { recover(); });
+    std::jthread recovery = start_thread([this] { recover(); });
     {
       std::vector<std::jthread> io_threads;
       for (unsigned i = 0; i < threads_; ++i) {
-        io_threads.emplace_back([this] {
+        io_threads.push_back(start_thread([this] {
           want_short_slices();
           io_->run();
-        });
+        }));
       }
     }
     recovery.join();
@@ -276,7 +277,7 @@ class Service {
       asio::post(*io_, [this] { stop(std::chrono::seconds(0)); });
       return;
     }
-    ingest_ = std::jthread([this] {
+    ingest_ = start_thread([this] {
       step_back(kIngestBehind);
       const auto done = analyzer_->run_ingest();
       if (done) return;
@@ -403,7 +404,7 @@ class Service {
 
 Result<Exit> serve(const ServeOptions& options) {
   // By a thread that has stepped back, as will the one that gives back then.
-  std::thread([] {
+  start_thread([] {
     step_back(kIngestBehind + 1);
     return_memory_soon();
   }).join();

@@ -1,15 +1,16 @@
 #include "app/thread_pool.h"
 
+#include "app/start_thread.h"
 #include "base/scheduling.h"
 
 namespace covey::app {
 
 ThreadPool::ThreadPool(unsigned width, int niceness) {
   for (unsigned i = 1; i < width; ++i) {
-    threads_.emplace_back([this, niceness] {
+    threads_.push_back(start_thread([this, niceness] {
       step_back(niceness);
       work();
-    });
+    }));
   }
 }
 

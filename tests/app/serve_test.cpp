@@ -21,6 +21,7 @@
 
 #include "http_client.h"
 #include "process.h"
+#include "sanitized.h"
 
 namespace covey {
 namespace {
@@ -200,6 +201,45 @@ TEST(Serve, APortInUseIsNamed) {
       {"serve", "--data", two.path(), "--listen", fmt::format("127.0.0.1:{}", server.port())});
   EXPECT_NE(second.code, 0);
   EXPECT_NE(second.err.find(std::to_string(server.port())), std::string::npos) << second.err;
+}
+
+// Goal: wherever a command runs out of threads, it ends, and says what limits them. A stack of 1
+// GiB for each, and room for n of them, is that limit where ulimit -u does not bind (root). RocksDB
+// opens its files by threads of its own, so there must be some.
+TEST(Serve, SaysWhatLimitsItsThreads) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes more addresses than this leaves";
+  constexpr std::uint64_t kStack = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kProgram = std::uint64_t{600} << 20;
+  const TempDir dir;
+  const std::string events = dir / "events.ndjson";
+  std::ofstream(events) << practice("1", "ada", 20, 1);
+  const std::vector<std::string> import_it = {"import",   "--data", dir / "store",
+                                              "--format", "ndjson", events};
+  ASSERT_EQ(run_covey(import_it).code, 0);
+  const std::vector<std::string> serve = {
+      "serve", "--data", dir / "store", "--listen", "127.0.0.1:0", "--rediscover", "0"};
+  for (const auto& command : {import_it, serve}) {
+    SCOPED_TRACE(command.front());
+    std::uint64_t n = 0;
+    for (bool done = false; !done && n <= 64; ++n) {
+      SCOPED_TRACE(n);
+      std::vector<std::string> args = {"/usr/bin/prlimit", fmt::format("--stack={0}:{0}", kStack),
+                                       fmt::format("--as={0}:{0}", kProgram + n * kStack),
+                                       testing::covey_binary()};
+      args.insert(args.end(), command.begin(), command.end());
+      args.insert(args.end(), {"--threads", "2"});
+      testing::Process process(std::move(args));
+      const bool ready = process.wait_for("ready: ", std::chrono::seconds(30)).has_value();
+      process.kill(ready ? SIGTERM : SIGKILL);  // unless ready it has ended, or it hangs
+      const int code = process.wait();
+      done = code == 0;
+      if (done) continue;
+      EXPECT_EQ(code, 1) << process.err();
+      EXPECT_NE(process.err().find("no further thread"), std::string::npos) << process.err();
+    }
+    EXPECT_GT(n, 4u);
+    EXPECT_LT(n, 64u) << "it never had enough";
+  }
 }
 
 // What the kernel was told of a process's threads.
