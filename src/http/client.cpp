@@ -94,9 +94,17 @@ struct Client::State {
   explicit State(Url to) : server(std::move(to)) {}
 
   asio::awaitable<void> connect(milliseconds patience) {
-    asio::ip::tcp::resolver resolver(io);
-    const auto found = co_await resolver.async_resolve(server.host, std::to_string(server.port),
-                                                       asio::use_awaitable);
+    std::vector<asio::ip::tcp::endpoint> found;
+    boost::system::error_code named;
+    const auto address = asio::ip::make_address(server.host, named);
+    if (!named) {  // nothing to look up, for which there would be one more thread
+      found.emplace_back(address, server.port);
+    } else {
+      asio::ip::tcp::resolver resolver(io);
+      const auto results = co_await resolver.async_resolve(server.host, std::to_string(server.port),
+                                                           asio::use_awaitable);
+      for (const auto& entry : results) found.push_back(entry.endpoint());
+    }
     stream.emplace(io);
     stream->expires_after(patience);
     co_await stream->async_connect(found, asio::use_awaitable);
