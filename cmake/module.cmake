@@ -65,7 +65,7 @@ function(covey_module name)
 endfunction()
 
 # covey_test(log USES log LIBRARIES ... SOURCES a_test.cpp b_test.cpp [LABELS slow] [TIMEOUT s] [LOCK name] [ALONE] [PROGRAM])
-# Tests with the same LOCK never run at once; ALONE: with no other. PROGRAM: they start `covey`, whose path is COVEY_PROGRAM.
+# Tests with the same LOCK never run at once; ALONE: with no other of its ctest. PROGRAM: they start `covey`, whose path is COVEY_PROGRAM.
 # One executable per module; ctest sees every case by its own name. The target tests_LABEL builds
 # what carries that label.
 function(covey_test name)

@@ -88,11 +88,13 @@ TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
     ASSERT_NE(server.port(), 0) << server.process().err();
 
     std::mutex mutex;
+    std::atomic<bool> calm{false};  // writers wait
     std::vector<std::jthread> writers;
     for (int w = 0; w < kWriters; ++w) {
       writers.emplace_back([&, w] {
         HttpClient client(server.port());
         for (int n = 0; client.ok(); ++n) {
+          while (calm) std::this_thread::sleep_for(std::chrono::milliseconds(1));
           Batch batch = make_batch(round, w, n);
           const auto answer = client.post("/v1/events", batch.body);
           batch.acknowledged = answer && answer->status == 200;
@@ -137,10 +139,11 @@ TEST(Crash, AcknowledgedEventsAreThereExactlyOnceAfterEveryKill) {
     // under a sanitizer, where a run takes as long as many rounds; kills fall into it all the same.
     const std::size_t runs = discovered;
     const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!kSanitized && round % 10 == 9 && discovered == runs &&
-           std::chrono::steady_clock::now() < patience) {
+    calm = !kSanitized && round % 10 == 9;
+    while (calm && discovered == runs && std::chrono::steady_clock::now() < patience) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
+    calm = false;
     std::this_thread::sleep_for(std::chrono::milliseconds(20 + random.below(400)));
     server.process().kill(SIGKILL);
     reader = {};  // stops and joins
