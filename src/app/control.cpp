@@ -377,7 +377,8 @@ class ControlPlane {
     control::ApiConfig config;
     config.reports = options_.reports;
     config.version = COVEY_VERSION;
-    config.effective_config = effective_config(options_, plan_).dump();
+    config.effective_config = effective_config(options_, plan_)
+                                  .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     config.more_metrics = [this] { return own_metrics(); };
     config.random = [](std::span<unsigned char> bytes) {
       randombytes_buf(bytes.data(), bytes.size());

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+#include <boost/system/system_error.hpp>
 
 #include "app/commands.h"
 #include "base/near.h"
@@ -40,32 +41,35 @@ void name_unknown_options(const CLI::App& cli) {
   }
 }
 
+/// Says what a library could not have of the system, and the way out.
+void tell_refused(std::error_code code, std::string_view what) {
+  fmt::print(stderr, "covey: {}\n", what);
+  // Where standard output is a full pipe that nobody waits for, {fmt} throws the same code.
+  if (code != std::errc::resource_unavailable_try_again || what.starts_with("cannot write")) return;
+  fmt::print(
+      stderr,
+      "covey: the system gave no further thread, or no memory for its stack. Raise what "
+      "limits them (ulimit -u and -v, the pids of a container, TasksMax= of a systemd unit); "
+      "what was acknowledged is safe\n");
+}
+
 /// What nobody caught, in whatever thread, ends the process here and not by unwinding: RocksDB
-/// starts threads on ours, and where one can't be started it would unwind into those that run. What
-/// the machine refuses is told; anything else is a fault of the program, and worth a core.
+/// starts threads on ours, and where one can't be started it would unwind into those that run.
 [[noreturn]] void end_explained() {
+  const std::exception_ptr thrown = std::current_exception();
+  if (thrown == nullptr) std::abort();
   try {
-    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
-    fmt::print(stderr, "covey: ended by std::terminate\n");
-    std::abort();
+    std::rethrow_exception(thrown);
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "covey: out of memory; what was acknowledged is safe in the store\n");
+    fmt::print(stderr, "covey: out of memory; what was acknowledged is safe\n");
   } catch (const std::system_error& error) {
-    if (error.code() == std::errc::resource_unavailable_try_again) {
-      fmt::print(stderr,
-                 "covey: the system gives no further thread. Raise what limits them: ulimit -u, "
-                 "the pids of a container, TasksMax= of a systemd unit; what was acknowledged is "
-                 "safe in the store\n");
-    } else {
-      fmt::print(stderr, "covey: {}\n", error.what());
-    }
+    tell_refused(error.code(), error.what());
+  } catch (const boost::system::system_error& error) {  // no std::system_error
+    tell_refused(error.code(), error.what());
   } catch (const std::exception& error) {
     fmt::print(stderr, "covey: {}\n", error.what());
-    std::abort();
-  } catch (...) {
-    fmt::print(stderr, "covey: an exception that is none of the standard's\n");
-    std::abort();
   }
+  std::fflush(stdout);
   std::_Exit(static_cast<int>(covey::app::Exit::kFailed));
 }
 

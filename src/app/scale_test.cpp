@@ -308,9 +308,14 @@ class SizeTest {
     }
     size_.import_cpu_s = std::chrono::duration<double>(ended->cpu).count();
     size_.events = counted->accepted;
-    for (const auto& file : fs::recursive_directory_iterator(data())) {
-      if (file.is_regular_file()) size_.disk_bytes += file.file_size();
+    std::error_code error;
+    for (fs::recursive_directory_iterator file(data(), error), end; !error && file != end;
+         file.increment(error)) {
+      std::error_code gone;
+      const auto bytes = file->is_regular_file(gone) ? file->file_size(gone) : 0;
+      if (!gone) size_.disk_bytes += bytes;
     }
+    if (error) return fail(Errc::kFailed, fmt::format("{}: {}", data(), error.message()));
     return {};
   }
 
@@ -748,7 +753,10 @@ Result<Exit> scale_test(const ScaleTestOptions& options) {
     for (const std::uint64_t learners : sizes) {
       if (interrupted) break;
       const fs::path own = folder.path() / std::to_string(learners);
-      fs::create_directories(own);
+      fs::create_directories(own, error);
+      if (error) {
+        return fail(Errc::kFailed, fmt::format("{}: {}", own.string(), error.message()));
+      }
       measured.sizes.push_back(SizeTest(options, learners, own, clock, phase, most).run());
       // The next one wants the room.
       if (!options.keep) fs::remove_all(own, error);

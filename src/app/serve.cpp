@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <nlohmann/json.hpp>
 
+#include "analyzer/json.h"
 #include "app/allocator.h"
 #include "app/commands.h"
 #include "app/experiment_analysis.h"
@@ -145,7 +146,7 @@ std::string effective_config(const ServeOptions& o, unsigned threads) {
       {"grace_s", o.grace_s},
       {"link_speed_mbit", o.link_mbit},
   };
-  return out.dump();
+  return analyzer::dump(out, false);
 }
 
 /// Everything a running service is made of. Members are destroyed from the last to the first, so

@@ -43,8 +43,9 @@ Result<std::string> run(std::vector<std::string> args, const std::string& said) 
   const int error = ::posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
-    return fail(Errc::kFailed, fmt::format("can't run {}: {}; is the package haproxy installed?",
-                                           args[0], std::strerror(error)));
+    return fail(Errc::kFailed,
+                fmt::format("can't run {}: {}{}", args[0], std::strerror(error),
+                            error == ENOENT ? "; is the package haproxy installed?" : ""));
   }
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0) {

@@ -213,31 +213,36 @@ TEST(Serve, SaysWhatLimitsItsThreads) {
   const TempDir dir;
   const std::string events = dir / "events.ndjson";
   std::ofstream(events) << practice("1", "ada", 20, 1);
-  const std::vector<std::string> import_it = {"import",   "--data", dir / "store",
-                                              "--format", "ndjson", events};
+  const std::vector<std::string> import_it = {"import", "--data",    dir / "store", "--format",
+                                              "ndjson", "--threads", "2",           events};
   ASSERT_EQ(run_covey(import_it).code, 0);
-  const std::vector<std::string> serve = {
-      "serve", "--data", dir / "store", "--listen", "127.0.0.1:0", "--rediscover", "0"};
-  for (const auto& command : {import_it, serve}) {
+  const std::vector<std::string> serve = {"serve",    "--data",      dir / "store",
+                                          "--listen", "127.0.0.1:0", "--rediscover",
+                                          "0",        "--threads",   "2"};
+  // Where nobody answers, by a name: to look that up is a thread, too.
+  const std::vector<std::string> status = {"rollout", "status", "--url", "http://localhost:1"};
+  for (const auto& command : {import_it, serve, status}) {
     SCOPED_TRACE(command.front());
-    std::uint64_t n = 0;
+    std::uint64_t n = 0, told = 0;
     for (bool done = false; !done && n <= 64; ++n) {
       SCOPED_TRACE(n);
       std::vector<std::string> args = {"/usr/bin/prlimit", fmt::format("--stack={0}:{0}", kStack),
                                        fmt::format("--as={0}:{0}", kProgram + n * kStack),
                                        testing::covey_binary()};
       args.insert(args.end(), command.begin(), command.end());
-      args.insert(args.end(), {"--threads", "2"});
       testing::Process process(std::move(args));
-      const bool ready = process.wait_for("ready: ", std::chrono::seconds(30)).has_value();
+      const bool ready = process.wait_for("ready: ", std::chrono::seconds(180)).has_value();
       process.kill(ready ? SIGTERM : SIGKILL);  // unless ready it has ended, or it hangs
       const int code = process.wait();
-      done = code == 0;
+      done = code == 0 || (code == 1 && process.err().find("refused") != std::string::npos);
       if (done) continue;
       EXPECT_EQ(code, 1) << process.err();
-      EXPECT_NE(process.err().find("no further thread"), std::string::npos) << process.err();
+      const bool of_threads = process.err().find("no further thread") != std::string::npos;
+      EXPECT_TRUE(of_threads || process.err().find("out of memory") != std::string::npos)
+          << process.err();
+      told += of_threads ? 1 : 0;
     }
-    EXPECT_GT(n, 4u);
+    EXPECT_GT(told, 0u);
     EXPECT_LT(n, 64u) << "it never had enough";
   }
 }
