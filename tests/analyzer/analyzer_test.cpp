@@ -157,15 +157,14 @@ TEST(Analyzer, RefusesWhileMemoryIsAtItsCeiling) {
   config.limits.memory_bytes_max = 64 << 20;
   ASSERT_TRUE(world.open(config));
   world.start();
-  const auto one = [](int number) {
-    events::Parsed parsed;
-    parsed.batch.add(practice(fmt::format("{}", number), "ada", at("2024-02-28T10:00:00Z")));
-    return parsed;
+  const auto ingest = [&](int number) {
+    return world.ingest_now(
+        one(practice(std::to_string(number), "ada", at("2024-02-28T10:00:00Z"))));
   };
-  ASSERT_TRUE(world.ingest_now(one(0)));
+  ASSERT_TRUE(ingest(0));
   world.log.memory = config.limits.memory_bytes_max;
-  Result<Receipt> refused = world.ingest_now(one(1));  // it is looked at behind each
-  for (int tries = 0; refused && tries < 1'000; ++tries) refused = world.ingest_now(one(3 + tries));
+  Result<Receipt> refused = ingest(1);  // it is looked at behind each
+  for (int tries = 0; refused && tries < 1'000; ++tries) refused = ingest(2 + tries);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::kFull);
   EXPECT_NE(refused.error().message.find("64 MiB"), std::string::npos) << refused.error().message;
@@ -174,7 +173,7 @@ TEST(Analyzer, RefusesWhileMemoryIsAtItsCeiling) {
   world.log.memory = 0;
   for (int tries = 0; !refused && tries < 1'000; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    refused = world.ingest_now(one(10'000));
+    refused = ingest(10'000);
   }
   EXPECT_TRUE(refused);
 }
@@ -202,10 +201,9 @@ TEST(Analyzer, KeepsAPlaceForWhatIsStillToBeParsed) {
   auto second = world.analyzer->place(400'000);
   ASSERT_TRUE(second);
   EXPECT_EQ(world.analyzer->ingest_lag(), std::chrono::seconds(7));
-  events::Parsed parsed;
-  parsed.batch.add(practice("1", "ada", at("2024-02-28T10:00:00Z")));
   int answered = 0;
-  ASSERT_TRUE(world.analyzer->submit(*std::move(first), std::move(parsed),
+  ASSERT_TRUE(world.analyzer->submit(*std::move(first),
+                                     one(practice("1", "ada", at("2024-02-28T10:00:00Z"))),
                                      [&](const Result<Receipt>& r) { answered += r ? 1 : 0; }));
   EXPECT_LT(queued(), 600'000u) << "parsed, it takes what it takes";
   EXPECT_EQ(world.analyzer->ingest_lag(), std::chrono::seconds(7)) << "and waits no less for it";
